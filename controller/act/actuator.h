@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "model/plan.h"
+
+namespace ankus {
+
+/// One of the four seams: reads and writes knobs. The kernel's is KernelActuator, a dry run's is
+/// DryRun, a test's is a map.
+class Actuator {
+ public:
+  virtual ~Actuator() = default;
+
+  /// What each knob is set to now; result i belongs to knob i. A knob whose device is gone reads
+  /// as Error{gone}; one that somebody else occupies reads as Foreign.
+  virtual std::vector<Result<Setting>> read(std::span<const Knob> knobs) = 0;
+
+  /// Writes `after` of each action in order, in as few system calls as its kind allows, and stops
+  /// at the first that fails. Results are those of the actions that were tried: all but the last
+  /// are then successes, so exactly the acknowledged ones are known.
+  virtual std::vector<Result<void>> write(std::span<const Action> actions) = 0;
+};
+
+}  // namespace ankus

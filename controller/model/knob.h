@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/units.h"
+#include "model/device.h"
+#include "model/workload.h"
+
+namespace ankus {
+
+/// A traffic control handle, "major:minor" in hex (tc(8)). `0` is the kernel's default qdisc.
+struct TcHandle {
+  std::uint32_t value = 0;
+  constexpr std::uint16_t major() const { return static_cast<std::uint16_t>(value >> 16); }
+  constexpr std::uint16_t minor() const { return static_cast<std::uint16_t>(value & 0xffff); }
+  auto operator<=>(const TcHandle&) const = default;
+};
+constexpr TcHandle make_handle(std::uint16_t major, std::uint16_t minor) {
+  return {static_cast<std::uint32_t>(major) << 16 | minor};
+}
+std::string to_text(TcHandle handle);
+
+/// Everything Ankus makes carries this major number, so that it knows its own at a glance. tc gives
+/// automatic handles from 8000: upwards and people use small ones; 7a8c: is neither.
+inline constexpr std::uint16_t kOurMajor = 0x7a8c;
+/// The leaf qdisc below class kOurMajor:MINOR has the handle kOurLeafBase+MINOR: (MINOR < 0x100).
+inline constexpr std::uint16_t kOurLeafBase = 0x7b00;
+
+/// Which thing can be set. A knob names its object so that a successor cannot pass for it.
+namespace knob {
+/// An ifb device of our own, for shaping what a device receives.
+struct Ifb {
+  std::string name;
+  auto operator<=>(const Ifb&) const = default;
+};
+/// The qdisc at the root of a device's transmit side.
+struct RootQdisc {
+  Device device;
+  auto operator<=>(const RootQdisc&) const = default;
+};
+/// A class of that root qdisc.
+struct TcClass {
+  Device device;
+  TcHandle handle;
+  auto operator<=>(const TcClass&) const = default;
+};
+/// The qdisc below a class.
+struct LeafQdisc {
+  Device device;
+  TcHandle parent;
+  auto operator<=>(const LeafQdisc&) const = default;
+};
+/// The device's clsact qdisc (tc-bpf(8)): where programs and filters hang before kernel 6.6, and
+/// where the redirect to an ifb hangs on any kernel.
+struct Clsact {
+  Device device;
+  auto operator<=>(const Clsact&) const = default;
+};
+/// Ankus's program that gives each packet leaving `device` its class.
+struct Classifier {
+  Device device;
+  auto operator<=>(const Classifier&) const = default;
+};
+/// The filter that sends what `device` receives through an ifb.
+struct IngressRedirect {
+  Device device;
+  auto operator<=>(const IngressRedirect&) const = default;
+};
+/// Which classes each workload's traffic gets: the whole table is one knob, kept in a BPF map.
+struct Membership {
+  auto operator<=>(const Membership&) const = default;
+};
+}  // namespace knob
+
+using Knob = std::variant<knob::Ifb, knob::RootQdisc, knob::TcClass, knob::LeafQdisc, knob::Clsact,
+                          knob::Classifier, knob::IngressRedirect, knob::Membership>;
+
+/// The thing does not exist, or is what the kernel makes by itself (a default root qdisc).
+struct Absent {
+  auto operator<=>(const Absent&) const = default;
+};
+/// Somebody else's thing. Read, shown, never written.
+struct Foreign {
+  std::string what;  ///< "tbf 1:" or "clsact with 2 filters of others"
+  auto operator<=>(const Foreign&) const = default;
+};
+struct IfbDevice {
+  std::uint32_t ifindex = 0;  ///< chosen by the plan, so that later actions can name it
+  auto operator<=>(const IfbDevice&) const = default;
+};
+/// A hierarchical token bucket qdisc (tc-htb(8)).
+struct HtbRoot {
+  TcHandle handle;
+  std::uint16_t default_minor = 0;  ///< class of packets that carry none; fixed for the qdisc's life
+  std::uint32_t direct_packets = 0; ///< direct_qlen: queue of packets that bypass all classes
+  auto operator<=>(const HtbRoot&) const = default;
+};
+struct HtbClass {
+  TcHandle parent;
+  BitRate rate, ceil;
+  Bytes burst, cburst;        ///< the kernel keeps them in ticks of 64 ns: read back to within one tick
+  std::uint32_t priority = 0; ///< 0 is served first, 7 last
+  Bytes quantum;
+  auto operator<=>(const HtbClass&) const = default;
+};
+/// A plain byte-limited queue (tc-pfifo(8)).
+struct ByteFifo {
+  TcHandle handle;
+  Bytes limit;
+  auto operator<=>(const ByteFifo&) const = default;
+};
+/// A clsact qdisc of our own.
+struct ClsactQdisc {
+  auto operator<=>(const ClsactQdisc&) const = default;
+};
+/// Ankus's classifier program is attached.
+struct ClassifierProgram {
+  enum class Hook { tcx, clsact };
+  Hook hook = Hook::tcx;
+  std::uint16_t major = kOurMajor;  ///< of the tree whose classes it gives
+  auto operator<=>(const ClassifierProgram&) const = default;
+};
+struct RedirectTo {
+  std::uint32_t ifindex = 0;
+  auto operator<=>(const RedirectTo&) const = default;
+};
+/// The classes of one workload's traffic (minor numbers below kOurMajor).
+struct Member {
+  WorkloadId workload = 0;
+  std::uint16_t slow_class = 0;   ///< of its flows that are known and not fast
+  std::uint16_t fast_class = 0;   ///< of its flows that are fast now
+  Weight weight = Weight::unknown;
+  auto operator<=>(const Member&) const = default;
+};
+/// All workloads' classes. The journal keeps its digest, not its rows.
+struct Members {
+  std::vector<Member> rows;  ///< sorted by workload
+  auto operator<=>(const Members&) const = default;
+};
+
+/// To what a knob is set.
+using Setting = std::variant<Absent, Foreign, IfbDevice, HtbRoot, HtbClass, ByteFifo, ClsactQdisc,
+                             ClassifierProgram, RedirectTo, Members>;
+
+// One line for people: "class 7a8c:10 on eth0" and
+// "rate 120 Mbit ceil 200 Mbit burst 15 KB priority 0 below 7a8c:1".
+std::string to_text(const Knob& knob);
+std::string to_text(const Setting& setting);
+
+/// The device a knob is on, nullptr for Ifb and Membership.
+const Device* device_of(const Knob& knob);
+
+}  // namespace ankus
