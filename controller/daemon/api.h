@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace ankus::api {
+
+/// What a caller must be allowed to do. Whoever may change may also read.
+enum class Right { read, change };
+
+/// What is asked for, one for each route. The daemon's handler is a switch over it.
+enum class Verb {
+  status,
+  workloads,
+  flows,
+  plan,
+  history,
+  explain,
+  doctor,
+  metrics,
+  plan_policy,
+  apply,
+  confirm,
+  rollback,
+  pause,
+  resume,
+  reload,
+  opt_out,
+  opt_in,
+};
+
+struct Route {
+  Verb verb;
+  std::string_view method;
+  std::string_view path;  ///< one that ends in '/' takes an id behind it
+  Right right;
+};
+
+/// All that the control socket answers to (docs/api.md), with the right that each needs.
+inline constexpr std::array kRoutes{
+    Route{.verb = Verb::status, .method = "GET", .path = "/v1/status", .right = Right::read},
+    Route{.verb = Verb::workloads, .method = "GET", .path = "/v1/workloads", .right = Right::read},
+    Route{.verb = Verb::flows, .method = "GET", .path = "/v1/flows", .right = Right::read},
+    Route{.verb = Verb::plan, .method = "GET", .path = "/v1/plan", .right = Right::read},
+    Route{.verb = Verb::history, .method = "GET", .path = "/v1/history", .right = Right::read},
+    Route{.verb = Verb::explain, .method = "GET", .path = "/v1/explain/", .right = Right::read},
+    Route{.verb = Verb::doctor, .method = "GET", .path = "/v1/doctor", .right = Right::read},
+    Route{.verb = Verb::metrics, .method = "GET", .path = "/metrics", .right = Right::read},
+    // Planning a policy of one's own hands text to the daemon's parser: not for readers.
+    Route{.verb = Verb::plan_policy, .method = "POST", .path = "/v1/plan", .right = Right::change},
+    Route{.verb = Verb::apply, .method = "POST", .path = "/v1/apply", .right = Right::change},
+    Route{.verb = Verb::confirm, .method = "POST", .path = "/v1/confirm", .right = Right::change},
+    Route{.verb = Verb::rollback, .method = "POST", .path = "/v1/rollback", .right = Right::change},
+    Route{.verb = Verb::pause, .method = "POST", .path = "/v1/pause", .right = Right::change},
+    Route{.verb = Verb::resume, .method = "POST", .path = "/v1/resume", .right = Right::change},
+    Route{.verb = Verb::reload, .method = "POST", .path = "/v1/reload", .right = Right::change},
+    Route{.verb = Verb::opt_out, .method = "POST", .path = "/v1/opt-out", .right = Right::change},
+    Route{.verb = Verb::opt_in, .method = "POST", .path = "/v1/opt-in", .right = Right::change},
+};
+
+constexpr bool path_matches(const Route& route, std::string_view path) {
+  if (!route.path.ends_with('/')) return path == route.path;
+  return path.starts_with(route.path) && path.size() > route.path.size();
+}
+
+}  // namespace ankus::api
