@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The conntrack sensor: one body under two attachments.
+ *   trampolines (ANKUS_TRAMPOLINES): fexit/nf_conntrack_in, fentry/__nf_conntrack_confirm and
+ *     fentry/nf_conntrack_free, where the kernel allows them (Debian 12: module BTF, CAP_SYS_ADMIN);
+ *   else: a BPF_PROG_TYPE_NETFILTER link at POST_ROUTING and LOCAL_IN (from 6.4), after source NAT.
+ * Both see a connection with its final tuples before its first packet reaches the uplink's qdisc.
+ * Handlers are idempotent where conntrack does the accounting: they copy its cumulative counters. */
+#include "bpf/flow.h"
+#include "bpf/kernel.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* A connection's two tuples as keys, and which way its original direction runs in each. */
+struct connection {
+  struct nf_conn *ct;
+  struct ankus_flow_key plain;      /* of the original tuple: what the initiator believes */
+  struct ankus_flow_key translated; /* of the reply tuple: equal to plain where there is no NAT */
+  int plain_original, translated_original; /* direction of original traffic in each key */
+  int nat;
+  __u16 zone;
+};
+
+static __always_inline void address(__u64 *to, const __u32 *from, int v4) {
+  __u32 *words = (__u32 *)to;
+
+  words[0] = v4 ? 0 : from[0];
+  words[1] = v4 ? 0 : from[1];
+  words[2] = v4 ? bpf_htonl(0xffff) : from[2];
+  words[3] = v4 ? from[0] : from[3];
+}
+
+/* Returns the direction of the tuple's own traffic in `key`. */
+static __always_inline int key_of(struct ankus_flow_key *key, const struct nf_conntrack_tuple *tuple) {
+  int v4 = tuple->l3num == NFPROTO_IPV4;
+  __u64 source[2], target[2];
+
+  address(source, tuple->source, v4);
+  address(target, tuple->target, v4);
+  key->protocol = tuple->protonum;
+  key->family = v4 ? 4 : 6;
+  key->zone = 0;
+  return ankus_canonical(key, source, tuple->source_port, target, tuple->target_port);
+}
+
+static __always_inline int has_ports(__u8 protocol) {
+  return protocol == 6 || protocol == 17 || protocol == 132 || protocol == 136 || protocol == 33;
+}
+
+static __always_inline int read_connection(struct connection *c, struct nf_conn *ct) {
+  struct nf_conntrack_tuple tuple;
+
+  c->ct = ct;
+  if (bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[0].tuple)) return 0;
+  if (!has_ports(tuple.protonum)) return 0;
+  c->plain_original = key_of(&c->plain, &tuple);
+  c->nat = !!(BPF_CORE_READ(ct, status) & IPS_NAT_MASK);
+  c->zone = bpf_core_field_exists(ct->zone) ? BPF_CORE_READ(ct, zone.id) : 0;
+  if (!c->nat) return 1;
+  if (bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[1].tuple)) return 0;
+  c->translated_original = !key_of(&c->translated, &tuple);
+  return 1;
+}
+
+static __always_inline struct ankus_flow *flow_if_of(const struct ankus_flow_key *key, __u64 ct) {
+  struct ankus_flow *flow = bpf_map_lookup_elem(&ankus_flows, key);
+  return flow && (flow->flags & ANKUS_FLOW_CT) && flow->ct == ct ? flow : 0;
+}
+
+/* The entry of a connection that is known already; `original` becomes the direction of its original
+ * traffic and `key` its key. With NAT it is filed under either tuple, see wire_key(). */
+static __always_inline struct ankus_flow *find_flow(struct connection *c, struct ankus_flow_key **key,
+                                                    int *original) {
+  __u64 ct = (__u64)(unsigned long)c->ct;
+  struct ankus_flow *flow;
+  int zoned;
+
+  for (zoned = 0; zoned < 2; zoned++) {
+    if (zoned && !c->zone) break;
+    c->plain.zone = c->translated.zone = zoned ? c->zone : 0;
+    if (c->nat) {
+      *key = &c->translated;
+      *original = c->translated_original;
+      flow = flow_if_of(*key, ct);
+      if (flow) return flow;
+    }
+    *key = &c->plain;
+    *original = c->plain_original;
+    flow = flow_if_of(*key, ct);
+    if (flow) return flow;
+  }
+  return 0;
+}
+
+static __always_inline int is_uplink(const struct ankus_device *device) {
+  return device && device->role == ANKUS_ROLE_UPLINK;
+}
+static __always_inline int is_workload(const struct ankus_device *device) {
+  return device && device->role == ANKUS_ROLE_WORKLOAD;
+}
+
+/* Which of the two keys the wire beyond the uplink shows: the side that faces it. */
+static __always_inline struct ankus_flow_key *wire_key(struct connection *c, int reply,
+                                                       const struct ankus_device *in,
+                                                       const struct ankus_device *out, int *original) {
+  int outward_original = is_uplink(out) ? !reply : is_uplink(in) ? reply : 1;
+  __u16 zone = is_uplink(in) || is_uplink(out) ? 0 : c->zone;
+
+  c->plain.zone = c->translated.zone = zone;
+  if (c->nat && outward_original) {
+    *original = c->translated_original;
+    return &c->translated;
+  }
+  *original = c->plain_original;
+  return &c->plain;
+}
+
+/* Full sockets only: request and time-wait socks have no cgroup. */
+static __always_inline __u64 cgroup_of(struct sk_buff *skb) {
+  struct sock *sk = skb->sk;
+  unsigned char state;
+
+  if (!sk) return 0;
+  state = BPF_CORE_READ(sk, __sk_common.skc_state);
+  if (state == 6 /* TIME_WAIT */ || state == 12 /* NEW_SYN_RECV */) return 0;
+  return BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+}
+
+/* With NAT the workload's device has already filed the connection under what the workload sees:
+ * that entry names the owner (a bridge hides the device from us) and becomes an alias of ours. */
+static __always_inline void adopt_inner(struct connection *c, const struct ankus_flow_key *key,
+                                        struct ankus_flow *flow, int original) {
+  struct ankus_flow_key *inner_key = key == &c->plain ? &c->translated : &c->plain;
+  int inner_original = key == &c->plain ? c->translated_original : c->plain_original;
+  struct ankus_flow *inner = bpf_map_lookup_elem(&ankus_flows, inner_key);
+  int owner_sends_original;
+
+  if (!inner || (inner->flags & ANKUS_FLOW_CT)) return;
+  if (inner->owner && (inner->flags & ANKUS_FLOW_OWNER_DEVICE)) {
+    owner_sends_original = !!(inner->flags & ANKUS_FLOW_LOCAL_IS_B) == inner_original;
+    give_to(flow, inner->owner, owner_sends_original ? original : !original, ANKUS_FLOW_OWNER_DEVICE);
+    inner->flags |= ANKUS_FLOW_ALIAS;
+    flow->inner = *inner_key;
+    flow->flags |= ANKUS_FLOW_OTHER_SEEN;
+    count(ANKUS_COUNT_OWNER_BY_INNER);
+  }
+}
+
+static __always_inline void find_owner(struct sk_buff *skb, struct connection *c,
+                                       const struct ankus_flow_key *key, struct ankus_flow *flow,
+                                       const struct ankus_device *in, const struct ankus_device *out,
+                                       int direction, int original) {
+  __u64 cgroup;
+  __u32 *service;
+
+  if (c->nat) {
+    adopt_inner(c, key, flow, original);
+    if (flow->owner) return;
+    flow->inner = key == &c->plain ? c->translated : c->plain;
+  }
+  if (is_workload(in)) {
+    give_to(flow, in->owner, direction, ANKUS_FLOW_OWNER_DEVICE);
+    count(ANKUS_COUNT_OWNER_BY_DEVICE);
+  } else if (is_workload(out)) {
+    give_to(flow, out->owner, !direction, ANKUS_FLOW_OWNER_DEVICE);
+    count(ANKUS_COUNT_OWNER_BY_DEVICE);
+  } else if ((cgroup = cgroup_of(skb)) && (service = bpf_map_lookup_elem(&ankus_cgroups, &cgroup))) {
+    give_to(flow, *service, direction, 0);
+    count(ANKUS_COUNT_OWNER_BY_CGROUP);
+  }
+}
+
+/* Conntrack's own counters, if net.netfilter.nf_conntrack_acct was on when the connection began:
+ * {packets, bytes} of the original and the reply direction. */
+static __always_inline int read_accounting(struct nf_conn *ct, __u64 counters[4]) {
+  struct nf_ct_ext *ext = BPF_CORE_READ(ct, ext);
+  __u8 offset = 0;
+  int id = bpf_core_enum_value(enum nf_ct_ext_id, NF_CT_EXT_ACCT);
+
+  if (!ext) return 0;
+  if (bpf_probe_read_kernel(&offset, sizeof offset, (__u8 *)ext + bpf_core_field_offset(ext->offset) + id) || !offset)
+    return 0;
+  return bpf_probe_read_kernel(counters, 4 * sizeof *counters, (__u8 *)ext + offset) == 0;
+}
+
+/* Puts a cumulative value in place and returns by how much it grew; a CPU that comes late with an
+ * older value does not set it back. */
+static __always_inline __u64 raise_to(__u64 *value, __u64 now) {
+  __u64 before = __sync_lock_test_and_set(value, now);
+
+  if (before <= now) return now - before;
+  (void)__sync_lock_test_and_set(value, before);
+  return 0;
+}
+
+static __always_inline void copy_accounting(const struct ankus_flow_key *key, struct ankus_flow *flow,
+                                            const __u64 counters[4], int original, __u32 now,
+                                            const struct ankus_config *rule) {
+  int to = original & 1, fro = !(original & 1);
+  __u64 packets = raise_to(&flow->packets[to], counters[0]);
+  __u64 length = raise_to(&flow->bytes[to], counters[1]);
+
+  if (length) counted(key, flow, original, length, packets, now, rule);
+  packets = raise_to(&flow->packets[fro], counters[2]);
+  length = raise_to(&flow->bytes[fro], counters[3]);
+  if (length) counted(key, flow, !original, length, packets, now, rule);
+}
+
+static __always_inline struct ankus_flow *begin_flow(struct connection *c, struct ankus_flow_key *key,
+                                                     __u32 now, const struct ankus_config *rule) {
+  struct ankus_flow *flow = bpf_map_lookup_elem(&ankus_flows, key);
+
+  if (flow) begin_again(flow, now); /* the device saw its first packet, or an older one had its tuple */
+  else flow = make_flow(key, 0, 0, 0, now, rule);
+  if (!flow || (flow->flags & ANKUS_FLOW_AGGREGATE)) return flow;
+  flow->ct = (__u64)(unsigned long)c->ct;
+  flow->flags = (flow->flags & ~(ANKUS_FLOW_ALIAS | ANKUS_FLOW_ACCT)) | ANKUS_FLOW_CT |
+                (c->nat ? 0 : ANKUS_FLOW_OTHER_SEEN);
+  return flow;
+}
+
+/* One packet of one connection. `in`, `out`: ifindex of the devices, 0 if none or not known yet. */
+static __always_inline void visit(struct sk_buff *skb, __u32 in_ifindex, __u32 out_ifindex, int again) {
+  unsigned long nfct = skb->_nfct;
+  int reply = (nfct & 7) >= 3, original, direction;
+  const struct ankus_config *rule = config();
+  const struct ankus_device *in, *out;
+  struct ankus_flow_key *key;
+  struct ankus_flow *flow;
+  struct connection c = {};
+  __u64 counters[4];
+  __u32 now;
+
+  count(ANKUS_COUNT_HIT_CONNTRACK);
+  if (!rule || nfct <= 7 || (nfct & 7) == 7 /* IP_CT_UNTRACKED */) return;
+  if (!read_connection(&c, (struct nf_conn *)(nfct & ~7UL))) return;
+#ifdef ANKUS_TRAMPOLINES
+  if (rule->netns_cookie && BPF_CORE_READ(c.ct, ct_net.net, net_cookie) != rule->netns_cookie) return;
+#endif
+  now = now_jiffies();
+  flow = find_flow(&c, &key, &original);
+  if (!flow || !flow->owner || !(flow->flags & ANKUS_FLOW_OTHER_SEEN)) {
+    in = device_at(in_ifindex);
+    out = device_at(out_ifindex);
+    if (!flow) {
+      key = wire_key(&c, reply, in, out, &original);
+      flow = begin_flow(&c, key, now, rule);
+      if (!flow) return;
+    }
+    direction = reply ? !original : original;
+    if (!flow->owner) find_owner(skb, &c, key, flow, in, out, direction, original);
+    else if (c.nat) adopt_inner(&c, key, flow, original);
+  }
+  flow->seen = now;
+  direction = reply ? !original : original;
+  if (read_accounting(c.ct, counters)) {
+    flow->flags |= ANKUS_FLOW_ACCT;
+    copy_accounting(key, flow, counters, original, now, rule);
+  } else if (!again) {
+    count_packet(key, flow, direction, skb->len, now, rule);
+  }
+}
+
+#ifdef ANKUS_TRAMPOLINES
+
+/* After conntrack has looked at a packet. The first of a connection is left to confirm: its tuples
+ * are not final here (source NAT comes later). Loopback packets come twice. */
+SEC("fexit/nf_conntrack_in")
+int BPF_PROG(ankus_conntrack_in, struct sk_buff *skb, const struct nf_hook_state *state, unsigned int verdict) {
+  unsigned long nfct = skb->_nfct;
+  struct net_device *in = state->in;
+  __u32 ifindex = in ? in->ifindex : 0;
+
+  if (verdict != 1 /* NF_ACCEPT */ || nfct <= 7) return 0;
+  if (!(BPF_CORE_READ((struct nf_conn *)(nfct & ~7UL), status) & (1 << 3) /* IPS_CONFIRMED */)) return 0;
+  visit(skb, ifindex, 0, ifindex == 1);
+  return 0;
+}
+
+/* Just before a connection enters the table: its tuples are final. */
+SEC("fentry/__nf_conntrack_confirm")
+int BPF_PROG(ankus_conntrack_confirm, struct sk_buff *skb) {
+  struct net_device *dev = skb->dev;
+  visit(skb, skb->skb_iif, dev ? dev->ifindex : 0, 0);
+  return 0;
+}
+
+/* A connection ends: timeout, `conntrack -F`, end of its namespace. */
+SEC("fentry/nf_conntrack_free")
+int BPF_PROG(ankus_conntrack_free, struct nf_conn *ct) {
+  const struct ankus_config *rule = config();
+  struct ankus_bucket *bucket;
+  struct connection c = {};
+  struct ankus_flow_key *key;
+  struct ankus_flow *flow;
+  __u64 counters[4];
+  int original;
+  __u32 owner;
+
+  count(ANKUS_COUNT_HIT_FREE);
+  if (!rule || !read_connection(&c, ct)) return 0;
+  flow = find_flow(&c, &key, &original);
+  if (!flow) return 0;
+  if (read_accounting(ct, counters)) copy_accounting(key, flow, counters, original, now_jiffies(), rule);
+  if (flow->flags & ANKUS_FLOW_ELEPHANT) tell(ANKUS_ELEPHANT_ENDS, key, flow);
+  owner = flow->owner;
+  if (bpf_map_delete_elem(&ankus_flows, key) == 0) {
+    bucket = bpf_map_lookup_elem(&ankus_buckets, &owner);
+    if (bucket && bucket->live_flows) __sync_fetch_and_add(&bucket->live_flows, -1);
+  }
+  return 0;
+}
+
+#else
+
+struct bpf_nf_ctx {
+  const struct nf_hook_state *state;
+  struct sk_buff *skb;
+};
+
+/* Attached at POST_ROUTING and LOCAL_IN of IPv4 and IPv6, priority 300: after all NAT. */
+SEC("netfilter")
+int ankus_conntrack_link(struct bpf_nf_ctx *ctx) {
+  const struct nf_hook_state *state = ctx->state;
+  struct sk_buff *skb = ctx->skb;
+  struct net_device *in = state->in, *out = state->out;
+  __u32 in_ifindex = in ? in->ifindex : 0, out_ifindex = out ? out->ifindex : 0;
+  int local_in = state->hook == 1 /* NF_INET_LOCAL_IN */;
+
+  if (!local_in && skb->sk == 0 && skb->skb_iif) in_ifindex = skb->skb_iif;
+  visit(skb, in_ifindex, local_in ? 0 : out_ifindex, local_in && in_ifindex == 1);
+  return 1; /* NF_ACCEPT */
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The device sensor as tc programs: tcx links from 6.6, cls_bpf filters below. They pass every
+ * packet on to whoever comes after them. */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+
+#include "bpf/packet.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define PASS_ON -1 /* TCX_NEXT, and TC_ACT_UNSPEC for cls_bpf */
+
+static __always_inline int load(void *context, __u32 offset, void *to, __u32 length) {
+  return (int)bpf_skb_load_bytes_relative(context, offset, to, length, BPF_HDR_START_NET);
+}
+
+static __always_inline __u64 packet_cgroup(void *context) { return bpf_skb_cgroup_id(context); }
+
+static __always_inline int begin(struct packet *p, struct __sk_buff *skb, __u32 role) {
+  p->context = skb;
+  p->ifindex = skb->ifindex;
+  p->device = device_at(skb->ifindex);
+  if (!p->device || p->device->role != role) return 0;
+  p->from_ifindex = skb->ingress_ifindex;
+  p->length = skb->len > p->device->header_bytes ? skb->len - p->device->header_bytes : 0;
+  p->now = now_jiffies();
+  return 1;
+}
+
+static __always_inline int workload_packet(struct __sk_buff *skb, int from_workload) {
+  const struct ankus_config *rule = config();
+  struct packet p = {};
+
+  if (rule && begin(&p, skb, ANKUS_ROLE_WORKLOAD)) at_workload(&p, (__be16)skb->protocol, from_workload, rule);
+  return PASS_ON;
+}
+
+/* What the host receives from the workload's device the workload has sent. */
+SEC("tc")
+int ankus_workload_sends(struct __sk_buff *skb) { return workload_packet(skb, 1); }
+SEC("tc")
+int ankus_workload_receives(struct __sk_buff *skb) { return workload_packet(skb, 0); }
+
+SEC("tc")
+int ankus_uplink_sends(struct __sk_buff *skb) {
+  const struct ankus_config *rule = config();
+  struct packet p = {};
+  __u32 class;
+
+  if (!rule || !begin(&p, skb, ANKUS_ROLE_UPLINK)) return PASS_ON;
+  /* What leaves an ifb has arrived at its uplink. */
+  class = at_uplink(&p, (__be16)skb->protocol, !(p.device->flags & ANKUS_DEVICE_IFB), rule);
+  if (class) skb->priority = class;
+  return PASS_ON;
+}
+
+SEC("tc")
+int ankus_uplink_receives(struct __sk_buff *skb) {
+  const struct ankus_config *rule = config();
+  struct packet p = {};
+
+  if (!rule || !begin(&p, skb, ANKUS_ROLE_UPLINK)) return PASS_ON;
+  if (!(p.device->flags & ANKUS_DEVICE_INGRESS_ON_IFB)) (void)at_uplink(&p, (__be16)skb->protocol, 0, rule);
+  return PASS_ON;
+}
+
+/* Run by user space (BPF_PROG_TEST_RUN) to read the clock of all durations above. */
+SEC("tc")
+int ankus_read_jiffies(struct __sk_buff *skb) { return (int)now_jiffies(); }

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What every hook does with a flow's entry: make it, count into it, tell user space once. */
+#ifndef ANKUS_FLOW_H
+#define ANKUS_FLOW_H
+
+#include "bpf/maps.h"
+
+static __always_inline void tell(__u32 kind, const struct ankus_flow_key *key,
+                                 const struct ankus_flow *flow) {
+  struct ankus_event *event = bpf_ringbuf_reserve(&ankus_events, sizeof *event, 0);
+
+  if (!event) {
+    count(ANKUS_COUNT_EVENT_LOST);
+    return;
+  }
+  event->kind = kind;
+  event->owner = flow->owner;
+  event->at_ns = bpf_ktime_get_ns();
+  event->key = *key;
+  event->bytes[0] = flow->bytes[0];
+  event->bytes[1] = flow->bytes[1];
+  bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+}
+
+/* Says once that a flow became an elephant or a mouse again, on whichever CPU was first. */
+static __always_inline void judge_elephant(const struct ankus_flow_key *key, struct ankus_flow *flow,
+                                           __u32 now, __u64 length, const struct ankus_config *rule) {
+  __u64 total = flow->bytes[0] + flow->bytes[1];
+  enum ankus_change change = ankus_elephant_after(flow, total, now, length, rule);
+  __u32 flags = flow->flags;
+
+  if (change == ANKUS_NO_CHANGE) return;
+  if (__sync_val_compare_and_swap(&flow->flags, flags, flags ^ ANKUS_FLOW_ELEPHANT) != flags) return;
+  if (change == ANKUS_ENDS) flow->elephant_base = total;
+  tell(change == ANKUS_BEGINS ? ANKUS_ELEPHANT_BEGINS : ANKUS_ELEPHANT_ENDS, key, flow);
+}
+
+/* Adds to the owner's usage. `transmitted`: from the owner. */
+static __always_inline void use(__u32 owner, int transmitted, __u64 length, __u64 packets) {
+  struct ankus_usage *usage = bpf_map_lookup_elem(&ankus_usage, &owner);
+
+  if (!usage) return;
+  if (transmitted) {
+    usage->transmitted_bytes += length;
+    usage->transmitted_packets += packets;
+  } else {
+    usage->received_bytes += length;
+    usage->received_packets += packets;
+  }
+}
+
+static __always_inline void use_elephant(__u32 owner, __u64 length) {
+  struct ankus_usage *usage = bpf_map_lookup_elem(&ankus_usage, &owner);
+  if (usage) usage->elephant_bytes += length;
+}
+
+/* Is traffic in `direction` (0: a to b) from the flow's owner? */
+static __always_inline int from_owner(const struct ankus_flow *flow, int direction) {
+  return direction == !!(flow->flags & ANKUS_FLOW_LOCAL_IS_B);
+}
+
+/* After `length` more bytes were counted. */
+static __always_inline void counted(const struct ankus_flow_key *key, struct ankus_flow *flow, int direction,
+                                    __u64 length, __u64 packets, __u32 now,
+                                    const struct ankus_config *rule) {
+  if (!(flow->flags & ANKUS_FLOW_OWNER_DEVICE)) use(flow->owner, from_owner(flow, direction), length, packets);
+  judge_elephant(key, flow, now, length, rule);
+  if (flow->flags & ANKUS_FLOW_ELEPHANT) use_elephant(flow->owner, length);
+}
+
+static __always_inline void count_packet(const struct ankus_flow_key *key, struct ankus_flow *flow,
+                                         int direction, __u64 length, __u32 now,
+                                         const struct ankus_config *rule) {
+  __sync_fetch_and_add(&flow->bytes[direction & 1], length);
+  __sync_fetch_and_add(&flow->packets[direction & 1], 1);
+  counted(key, flow, direction, length, 1, now, rule);
+}
+
+/* Makes an entry, or finds the one that another CPU has just made. Over the owner's quota its
+ * further flows share one entry; with no room at all there is none, and the flow is unknown. */
+static __always_inline struct ankus_flow *make_flow(struct ankus_flow_key *key, __u32 owner, __u32 flags,
+                                                    __u32 ifindex, __u32 now,
+                                                    const struct ankus_config *rule) {
+  struct ankus_bucket *bucket = bpf_map_lookup_elem(&ankus_buckets, &owner);
+  struct ankus_usage *usage = bpf_map_lookup_elem(&ankus_usage, &owner);
+  struct ankus_flow fresh = {
+      .created = now,
+      .seen = now,
+      .rate_start = now,
+      .busy_at = now,
+      .fast_start = {now, now},
+      .owner = owner,
+      .count_if = ifindex,
+      .flags = flags,
+  };
+  struct ankus_flow *flow;
+  long error;
+
+  if (usage) usage->new_flows += 1;
+  if (bucket && bucket->live_flows >= rule->flows_per_owner) {
+    count(ANKUS_COUNT_OVER_QUOTA);
+    __builtin_memset(key, 0, sizeof *key);
+    key->a[0] = owner;
+    fresh.flags |= ANKUS_FLOW_AGGREGATE;
+    flow = bpf_map_lookup_elem(&ankus_flows, key);
+    if (flow) return flow;
+  }
+  error = bpf_map_update_elem(&ankus_flows, key, &fresh, BPF_NOEXIST);
+  if (error == 0) {
+    if (bucket) __sync_fetch_and_add(&bucket->live_flows, 1);
+    if (owner == 0) count(ANKUS_COUNT_NO_OWNER);
+  } else if (error == -7 /* E2BIG */ || error == -12 /* ENOMEM */) {
+    count(ANKUS_COUNT_MAP_FULL);
+    return 0;
+  } else if (error == -16 /* EBUSY */) {
+    count(ANKUS_COUNT_MAP_BUSY);
+    return 0;
+  }
+  return bpf_map_lookup_elem(&ankus_flows, key);
+}
+
+/* Gives a flow to `owner`; its place in the quota moves with it. */
+static __always_inline void give_to(struct ankus_flow *flow, __u32 owner, int local_is_b, __u32 flags) {
+  struct ankus_bucket *bucket;
+  __u32 former = flow->owner;
+
+  if (former != owner) {
+    bucket = bpf_map_lookup_elem(&ankus_buckets, &former);
+    if (bucket && bucket->live_flows) __sync_fetch_and_add(&bucket->live_flows, -1);
+    bucket = bpf_map_lookup_elem(&ankus_buckets, &owner);
+    if (bucket) __sync_fetch_and_add(&bucket->live_flows, 1);
+  }
+  flow->owner = owner;
+  flow->flags = (flow->flags & ~(ANKUS_FLOW_LOCAL_IS_B | ANKUS_FLOW_OWNER_DEVICE)) | flags |
+                (local_is_b ? ANKUS_FLOW_LOCAL_IS_B : 0);
+}
+
+/* A connection that reuses the tuple of an ended one starts from nothing. */
+static __always_inline void begin_again(struct ankus_flow *flow, __u32 now) {
+  flow->bytes[0] = flow->bytes[1] = 0;
+  flow->packets[0] = flow->packets[1] = 0;
+  flow->elephant_base = 0;
+  flow->rate_start = now;
+  flow->rate_bytes = 0;
+  flow->busy_at = now;
+  flow->created = now;
+  flow->fast_start[0] = flow->fast_start[1] = now;
+  flow->fast_bytes[0] = flow->fast_bytes[1] = 0;
+  flow->fast_until[0] = flow->fast_until[1] = 0;
+  flow->flags &= ~ANKUS_FLOW_ELEPHANT;
+}
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The device sensor's body: what a packet at a workload's device or at an uplink means. The hook
+ * that includes it defines load() and packet_cgroup(). */
+#ifndef ANKUS_PACKET_H
+#define ANKUS_PACKET_H
+
+#include "bpf/flow.h"
+
+#include <bpf/bpf_endian.h>
+
+#define ANKUS_P_IP 0x0800
+#define ANKUS_P_IPV6 0x86DD
+
+/* Reads from the network header on; 0 = read. */
+static __always_inline int load(void *context, __u32 offset, void *to, __u32 length);
+/* The cgroup of the local socket that sends the packet, 0 if none does. */
+static __always_inline __u64 packet_cgroup(void *context);
+
+struct packet {
+  void *context;
+  const struct ankus_device *device;
+  struct ankus_flow_key key;
+  int direction; /* 0: from a to b */
+  __u32 ifindex, from_ifindex;
+  __u32 length; /* layer 3 */
+  __u32 now;
+};
+
+/* Skips IPv6 extension headers; returns the transport header's offset, 0 for a later fragment. */
+static __always_inline __u32 skip_extensions(void *context, __u8 *next) {
+  __u32 offset = 40;
+  __u8 header[4];
+  int i;
+
+  for (i = 0; i < 4; i++) {
+    if (*next != 0 && *next != 43 && *next != 60 && *next != 44) return offset;
+    if (load(context, offset, header, sizeof header)) return 0;
+    if (*next == 44) { /* fragment: 8 bytes; ports only in the first */
+      if (bpf_ntohs(*(__be16 *)(header + 2)) & 0xfff8) {
+        *next = header[0];
+        return 0;
+      }
+      offset += 8;
+    } else {
+      offset += ((__u32)header[1] + 1) * 8;
+    }
+    *next = header[0];
+  }
+  return offset;
+}
+
+static __always_inline int parse(struct packet *p, __be16 protocol) {
+  __u64 source[2] = {}, target[2] = {};
+  __be16 ports[2] = {};
+  __u32 transport = 0;
+  __u8 header[20];
+  __u8 next;
+
+  if (protocol == bpf_htons(ANKUS_P_IP)) {
+    if (load(p->context, 0, header, 20)) return 0;
+    next = header[9];
+    if (!(bpf_ntohs(*(__be16 *)(header + 6)) & 0x1fff)) transport = (header[0] & 15) * 4;
+    ((__u32 *)source)[2] = ((__u32 *)target)[2] = bpf_htonl(0xffff);
+    ((__u32 *)source)[3] = *(__u32 *)(header + 12);
+    ((__u32 *)target)[3] = *(__u32 *)(header + 16);
+    p->key.family = 4;
+  } else if (protocol == bpf_htons(ANKUS_P_IPV6)) {
+    if (load(p->context, 6, &next, 1) || load(p->context, 8, source, 16) || load(p->context, 24, target, 16))
+      return 0;
+    transport = skip_extensions(p->context, &next);
+    p->key.family = 6;
+  } else {
+    return 0;
+  }
+  if (transport && (next == 6 || next == 17 || next == 132 || next == 136 || next == 33))
+    if (load(p->context, transport, ports, sizeof ports)) return 0;
+  p->key.protocol = next;
+  p->key.zone = 0;
+  p->direction = ankus_canonical(&p->key, source, ports[0], target, ports[1]);
+  return 1;
+}
+
+static __always_inline struct ankus_flow *flow_of(struct packet *p) {
+  return bpf_map_lookup_elem(&ankus_flows, &p->key);
+}
+
+static __always_inline void count_here(struct packet *p, struct ankus_flow *flow,
+                                       const struct ankus_config *rule) {
+  if (flow->flags & (ANKUS_FLOW_CT | ANKUS_FLOW_ALIAS)) return;
+  if (flow->count_if == p->ifindex) count_packet(&p->key, flow, p->direction, p->length, p->now, rule);
+}
+
+/* A packet at the host side of a workload's device: its owner is beyond doubt. */
+static __always_inline void at_workload(struct packet *p, __be16 protocol, int from_workload,
+                                        const struct ankus_config *rule) {
+  __u32 owner = p->device->owner;
+  struct ankus_flow *flow;
+  int local_is_b = from_workload ? p->direction : !p->direction;
+
+  count(ANKUS_COUNT_HIT_WORKLOAD);
+  use(owner, from_workload, p->length, 1);
+  if (!parse(p, protocol)) {
+    count(ANKUS_COUNT_UNPARSED);
+    return;
+  }
+  local_is_b = from_workload ? p->direction : !p->direction;
+  flow = flow_of(p);
+  if (!flow) {
+    flow = make_flow(&p->key, owner,
+                     ANKUS_FLOW_OWNER_DEVICE | (local_is_b ? ANKUS_FLOW_LOCAL_IS_B : 0), p->ifindex, p->now, rule);
+    if (!flow) return;
+    count(ANKUS_COUNT_OWNER_BY_DEVICE);
+  } else if (flow->owner != owner && !(flow->flags & ANKUS_FLOW_AGGREGATE)) {
+    if (!flow->owner) {
+      give_to(flow, owner, local_is_b, ANKUS_FLOW_OWNER_DEVICE);
+      if (!flow->count_if) flow->count_if = p->ifindex;
+    } else if (from_workload && !!(flow->flags & ANKUS_FLOW_LOCAL_IS_B) == local_is_b) {
+      /* The same end at another device: the address has moved to a new workload. The other end of
+       * a flow between two workloads is not that: such a flow belongs to the one seen first. */
+      give_to(flow, owner, local_is_b, ANKUS_FLOW_OWNER_DEVICE);
+      begin_again(flow, p->now);
+      flow->count_if = p->ifindex;
+    }
+  }
+  flow->seen = p->now;
+  count_here(p, flow, rule);
+}
+
+/* At the uplink a masquerading host has hidden the owner. What is left, in the order of trust: the
+ * device it came from (unless that is a bridge), the local socket's cgroup. Conntrack's sensor has
+ * normally answered before. */
+static __always_inline void find_owner_at_uplink(struct packet *p, struct ankus_flow *flow, int leaving) {
+  const struct ankus_device *from = leaving && p->from_ifindex ? device_at(p->from_ifindex) : 0;
+  __u64 cgroup;
+  __u32 *service;
+
+  flow->iif = p->from_ifindex;
+  if (from && from->role == ANKUS_ROLE_WORKLOAD) {
+    if (flow->owner != from->owner) give_to(flow, from->owner, p->direction, ANKUS_FLOW_OWNER_DEVICE);
+    count(ANKUS_COUNT_OWNER_BY_DEVICE);
+    return;
+  }
+  if (flow->owner || (flow->flags & ANKUS_FLOW_OWNER_TRIED) || !leaving) return;
+  flow->flags |= ANKUS_FLOW_OWNER_TRIED;
+  cgroup = packet_cgroup(p->context);
+  if (!cgroup) return;
+  service = bpf_map_lookup_elem(&ankus_cgroups, &cgroup);
+  if (!service) return;
+  give_to(flow, *service, p->direction, 0);
+  count(ANKUS_COUNT_OWNER_BY_CGROUP);
+}
+
+/* The class (minor number) of a packet of `flow` on a device with a tree. */
+static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow, int fast,
+                                      const struct ankus_config *rule) {
+  __u32 owner = flow ? flow->owner : 0, nobody = 0;
+  const struct ankus_member *member = bpf_map_lookup_elem(&ankus_members, &owner);
+  struct ankus_bucket *bucket = bpf_map_lookup_elem(&ankus_buckets, &owner);
+  int side = !!(p->device->flags & ANKUS_DEVICE_IFB);
+  enum ankus_verdict verdict;
+  __u32 weight = ANKUS_UNKNOWN;
+  int proven = 0;
+  __u16 class = 0;
+
+  if (member && owner) {
+    if (ankus_reached(p->now, member->lease_until)) {
+      count(ANKUS_COUNT_LEASE_EXPIRED);
+      member = bpf_map_lookup_elem(&ankus_members, &nobody);
+    } else {
+      weight = member->weight;
+    }
+  }
+  if (!member || !bucket) return p->device->probation_class;
+  if (flow && !(flow->flags & ANKUS_FLOW_AGGREGATE))
+    proven = ankus_reached(p->now, flow->created + rule->prove);
+  verdict = ankus_verdict_of(fast, flow ? weight : ANKUS_UNKNOWN, proven);
+  if (verdict == ANKUS_SLOW &&
+      ankus_over_admission(bucket, side, p->now, p->length, p->device->admission_per_jiffy,
+                           p->device->admission_burst, rule->admission_hold))
+    verdict = ANKUS_PROBATION;
+  if (verdict == ANKUS_SLOW) class = member->slow_class;
+  if (verdict == ANKUS_FAST) class = member->fast_class;
+  count(!class ? ANKUS_COUNT_CLASS_PROBATION : verdict == ANKUS_SLOW ? ANKUS_COUNT_CLASS_SLOW : ANKUS_COUNT_CLASS_FAST);
+  return class ? class : p->device->probation_class;
+}
+
+/* A packet at an uplink, or at the ifb behind it. Returns its class as skb->priority wants it
+ * (HTB obeys a priority that names one of its classes before any filter), 0 for none. */
+static __always_inline __u32 at_uplink(struct packet *p, __be16 protocol, int leaving,
+                                       const struct ankus_config *rule) {
+  struct ankus_flow *flow;
+  int fast;
+
+  count(ANKUS_COUNT_HIT_UPLINK);
+  if (!parse(p, protocol)) { /* ARP and the like: small, and nothing works without them */
+    __u32 nobody = 0;
+    const struct ankus_member *member = bpf_map_lookup_elem(&ankus_members, &nobody);
+    count(ANKUS_COUNT_UNPARSED);
+    if (!p->device->major) return 0;
+    return (__u32)p->device->major << 16 |
+           (member && member->slow_class ? member->slow_class : p->device->probation_class);
+  }
+  flow = flow_of(p);
+  if (!flow) {
+    flow = make_flow(&p->key, 0, (leaving ? p->direction : !p->direction) ? ANKUS_FLOW_LOCAL_IS_B : 0,
+                     p->ifindex, p->now, rule);
+    if (flow) find_owner_at_uplink(p, flow, leaving);
+  } else if (leaving && flow->iif != p->from_ifindex) {
+    find_owner_at_uplink(p, flow, leaving);
+  }
+  fast = 0;
+  if (flow) {
+    flow->seen = p->now;
+    count_here(p, flow, rule);
+    fast = ankus_fast_after(flow, p->direction, p->now, p->length, rule->fast_window, p->device->fast_bytes,
+                            rule->fast_hold);
+  }
+  if (!p->device->major) return 0;
+  return (__u32)p->device->major << 16 | class_of(p, flow, fast, rule);
+}
+
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sense/programs.h"
+
+namespace ankus {
+
+/// The links by which the sensors see packets. Only links: watching adds no qdisc and no filter. They
+/// go with this object unless they are pinned.
+class Attachments {
+ public:
+  explicit Attachments(const Programs& programs) : programs_(&programs) {}
+
+  /// Where the device sensor hangs.
+  enum class DeviceForm { none, tcx, tracepoint };
+
+  /// Attaches conntrack's sensor in the caller's network namespace.
+  Result<void> watch_conntrack();
+  Result<void> watch_workload(std::uint32_t ifindex);
+  /// An uplink, both directions; without `egress` when the classifier hangs there itself.
+  Result<void> watch_uplink(std::uint32_t ifindex, bool egress);
+  void forget(std::uint32_t ifindex);
+
+  /// Pins every link below `directory` so that it outlives the process, and takes the place of
+  /// those pinned there before.
+  Result<void> pin(const std::string& directory);
+
+  DeviceForm device_form() const { return form_; }
+  bool conntrack() const { return links_.contains("conntrack-0"); }
+  const std::vector<std::string>& downgrades() const { return downgrades_; }
+
+ private:
+  Result<void> attach(const std::string& name, Result<UniqueFd> link);
+  Result<void> attach_device(std::uint32_t ifindex, const std::string& program, bpf::TcxHook hook);
+  Result<void> attach_tracepoints();
+
+  const Programs* programs_;
+  std::map<std::string, UniqueFd> links_;  ///< "conntrack-0", "tcx-IFINDEX-ingress", "tracepoint-..."
+  DeviceForm form_ = DeviceForm::none;
+  std::vector<std::string> downgrades_;
+};
+
+/// Unpins all links below `directory`: what they watched is unwatched once nobody holds an fd.
+void unpin_all(const std::string& directory);
+
+}  // namespace ankus
