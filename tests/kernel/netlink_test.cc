@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/netlink.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/if_link.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+
+namespace ankus {
+namespace {
+
+using ::testing::HasSubstr;
+
+NetlinkMessage link_request(std::string_view name) {
+  NetlinkMessage message = netlink_message(RTM_GETLINK, 0, ifinfomsg{.ifi_family = AF_UNSPEC});
+  put_text(message, IFLA_IFNAME, name);
+  return message;
+}
+
+NetlinkMessage bytes(std::initializer_list<int> values) {
+  NetlinkMessage message;
+  for (const int value : values) message.push_back(static_cast<std::byte>(value));
+  return message;
+}
+
+TEST(NetlinkMessage, IsLaidOutAsTheManPageSays) {
+  // What `ip link show dev lo` asks, laid out by hand after rtnetlink(7).
+  EXPECT_EQ(link_request("lo"),
+            bytes({40, 0, 0, 0, 18,  0,   1, 0, 0, 0, 0, 0, 0, 0, 0, 0,  // nlmsghdr
+                   0,  0, 0, 0, 0,   0,   0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  // ifinfomsg
+                   7,  0, 3, 0, 'l', 'o', 0, 0}));                       // IFLA_IFNAME, padded
+}
+
+TEST(NetlinkMessage, NestsKeepTheirLength) {
+  NetlinkMessage message = netlink_message(RTM_NEWLINK, 0, ifinfomsg{});
+  const std::size_t outer = begin_nest(message, IFLA_LINKINFO);
+  put_text(message, IFLA_INFO_KIND, "veth");
+  const std::size_t inner = begin_nest(message, IFLA_INFO_DATA);
+  put_value(message, 1, std::uint32_t{7});
+  end_nest(message, inner);
+  end_nest(message, outer);
+
+  const auto top = attributes_of(message, sizeof(ifinfomsg));
+  ASSERT_EQ(top.size(), 1u);
+  EXPECT_EQ(top[0].type, IFLA_LINKINFO);
+  const auto info = attributes_in(top[0].payload);
+  ASSERT_EQ(info.size(), 2u);
+  EXPECT_EQ(text_in(info[0].payload), "veth");
+  const auto data = attributes_in(info[1].payload);
+  ASSERT_EQ(data.size(), 1u);
+  EXPECT_EQ(value_in<std::uint32_t>(data[0].payload), 7u);
+}
+
+TEST(NetlinkMessage, CutAnywhereReadsAsFewerAttributesAndNeverBeyond) {
+  NetlinkMessage message = link_request("eth0");
+  put_value(message, IFLA_MTU, std::uint32_t{1500});
+  for (std::size_t size = 0; size <= message.size(); ++size) {
+    const std::vector<std::byte> cut(message.begin(),
+                                     message.begin() + static_cast<std::ptrdiff_t>(size));
+    const auto attributes = attributes_of(cut, sizeof(ifinfomsg));
+    EXPECT_EQ(attributes.size(), size >= 52 ? 2u : size >= 41 ? 1u : 0u) << size;
+  }
+}
+
+TEST(NetlinkMessage, AnAttributeWithAnAbsurdLengthEndsTheList) {
+  EXPECT_TRUE(attributes_in(bytes({3, 0, 1, 0, 9, 9, 9, 9})).empty());
+  EXPECT_TRUE(attributes_in(bytes({255, 255, 1, 0, 9, 9, 9, 9})).empty());
+}
+
+TEST(NetlinkAck, CarriesTheKernelsWords) {
+  // NLMSG_ERROR, NLM_F_CAPPED | NLM_F_ACK_TLVS, sequence 9, -EINVAL, NLMSGERR_ATTR_MSG "no".
+  const auto ack =
+      parse_ack(bytes({44,   0,    0,    0,    2,   0,   0, 3, 9, 0, 0, 0, 0, 0, 0, 0,  //
+                       0xea, 0xff, 0xff, 0xff,                                          //
+                       40,   0,    0,    0,    18,  0,   5, 0, 9, 0, 0, 0, 0, 0, 0, 0,  //
+                       7,    0,    1,    0,    'n', 'o', 0, 0}));
+  EXPECT_EQ(ack, (NetlinkAck{.sequence = 9, .err = EINVAL, .text = "no"}));
+  EXPECT_EQ(parse_ack(link_request("lo")), std::nullopt);
+}
+
+TEST(NetlinkAck, SkipsTheEchoedRequestWhenItIsNotCapped) {
+  const auto ack =
+      parse_ack(bytes({48,   0,    0,    0,    2,   0,   0, 2, 9, 0, 0, 0, 0, 0, 0, 0,  //
+                       0xff, 0xff, 0xff, 0xff,                                          //
+                       20,   0,    0,    0,    18,  0,   5, 0, 9, 0, 0, 0, 0, 0, 0, 0,  //
+                       1,    2,    3,    4,                                             // echoed
+                       7,    0,    1,    0,    'n', 'o', 0, 0}));
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->err, EPERM);
+  EXPECT_EQ(ack->text, "no");
+}
+
+// The socket itself needs no privilege to read links.
+
+TEST(NetlinkSocket, DumpsLinksWithoutTheDoneMessage) {
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE);
+  ASSERT_TRUE(socket) << socket.error().text;
+  const auto replies = socket->dump(netlink_message(RTM_GETLINK, 0, ifinfomsg{}));
+  ASSERT_TRUE(replies) << replies.error().text;
+  bool loopback = false;
+  for (const NetlinkMessage& reply : *replies) {
+    EXPECT_EQ(type_of(reply), RTM_NEWLINK);
+    for (const auto& attribute : attributes_of(reply, sizeof(ifinfomsg)))
+      if (attribute.type == IFLA_IFNAME) loopback |= text_in(attribute.payload) == "lo";
+  }
+  EXPECT_TRUE(loopback);
+}
+
+TEST(NetlinkSocket, EachResultBelongsToItsRequest) {
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE);
+  ASSERT_TRUE(socket) << socket.error().text;
+  std::vector<NetlinkMessage> requests;
+  for (int i = 0; i < 150; ++i)
+    requests.push_back(link_request(i % 3 == 1 ? "no-such-link" : "lo"));
+  const auto results = socket->transact(requests);
+  ASSERT_EQ(results.size(), requests.size());
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (i % 3 != 1) {
+      EXPECT_TRUE(results[i]) << i << ": " << results[i].error().text;
+    } else {
+      ASSERT_FALSE(results[i]) << i;
+      EXPECT_EQ(results[i].error().kind, ErrorKind::gone);
+    }
+  }
+}
+
+TEST(NetlinkSocket, StopsBehindTheFirstFailureWhenAsked) {
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE);
+  ASSERT_TRUE(socket) << socket.error().text;
+  const std::vector<NetlinkMessage> requests{link_request("lo"), link_request("no-such-link"),
+                                             link_request("lo")};
+  const auto results = socket->transact(requests, AfterFailure::stop);
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_TRUE(results[0]);
+  EXPECT_FALSE(results[1]);
+}
+
+TEST(NetlinkSocket, GetsOneReply) {
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE);
+  ASSERT_TRUE(socket) << socket.error().text;
+  const auto replies = socket->get(link_request("lo"));
+  ASSERT_TRUE(replies) << replies.error().text;
+  ASSERT_EQ(replies->size(), 1u);
+  const auto missing = socket->get(link_request("no-such-link"));
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().err, ENODEV);
+}
+
+TEST(NetlinkSocket, PassesTheKernelsWordsOn) {
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE);
+  ASSERT_TRUE(socket) << socket.error().text;
+  // A strict request may carry no attribute that the kernel would ignore.
+  NetlinkMessage request = netlink_message(RTM_GETROUTE, 0, rtmsg{.rtm_family = AF_INET});
+  put_value(request, RTA_PRIORITY, std::uint32_t{1});
+  const auto replies = socket->dump(request);
+  ASSERT_FALSE(replies);
+  EXPECT_EQ(replies.error().err, EINVAL);
+  EXPECT_THAT(replies.error().text, HasSubstr("attribute"));
+}
+
+TEST(NetlinkSocket, HasNoNotificationsWhenNothingHappens) {
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE, RTMGRP_LINK);
+  ASSERT_TRUE(socket) << socket.error().text;
+  const auto news = socket->receive_notifications();
+  ASSERT_TRUE(news) << news.error().text;
+  EXPECT_FALSE(news->overrun);
+}
+
+TEST(NetnsCookie, IsTheSameEachTime) {
+  const auto first = own_netns_cookie();
+  ASSERT_TRUE(first) << first.error().text;
+  EXPECT_NE(*first, 0u);
+  EXPECT_EQ(*first, *own_netns_cookie());
+}
+
+}  // namespace
+}  // namespace ankus
