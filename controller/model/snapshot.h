@@ -17,7 +17,9 @@ struct Link {
   Device device;
   std::string kind;              ///< rtnetlink's IFLA_INFO_KIND: "veth", "bridge", "bond", ...; "" for hardware
   bool up = false;
-  bool has_default_route = false;///< or carries, below bonds, VLANs and bridges, a device that has one
+  bool has_default_route = false;///< or carries, below bonds, VLANs and bridges, a device that has one;
+                                 ///< only where the queue is: then not the bond, VLAN or bridge itself
+  bool tap = false;              ///< kind "tun" that carries Ethernet frames: a VM's, if a process holds it
   std::optional<BitRate> speed;  ///< what the driver reports; veth and cloud NICs report nonsense
   std::uint32_t mtu = 0;
   std::uint32_t transmit_queues = 1;
