@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Server and clients against each other over loopback: what is counted is what was sent.
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+
+#include <numeric>
+#include <thread>
+
+#include "lab/traffic_bulk.h"
+#include "lab/traffic_mice.h"
+#include "lab/traffic_replay.h"
+#include "lab/traffic_server.h"
+#include "lab/traffic_wire.h"
+
+namespace ankus::traffic {
+
+namespace {
+
+std::uint16_t free_port() {
+  auto fd = listen_tcp(0, Families::both, "");
+  auto endpoint = local_endpoint(fd->get());
+  return ntohs(reinterpret_cast<sockaddr_in6*>(&endpoint->address)->sin6_port);
+}
+
+class Loopback : public testing::Test {
+ protected:
+  void SetUp() override {
+    port_ = free_port();
+    auto server = Server::open({.port = port_, .udp = true, .congestion = ""});
+    ASSERT_TRUE(server) << server.error().text;
+    server_ = std::move(*server);
+    thread_ = std::jthread([this](std::stop_token token) {
+      while (!token.stop_requested()) (void)server_->run_until(monotonic_now() + milliseconds(20));
+    });
+  }
+  void TearDown() override {
+    thread_.request_stop();
+    thread_.join();
+  }
+
+  Dial to(std::string host, Transport transport = Transport::tcp) const {
+    return {.to = *parse_endpoint(host + ":" + std::to_string(port_)),
+            .transport = transport,
+            .congestion = ""};
+  }
+
+  std::uint16_t port_ = 0;
+  std::unique_ptr<Server> server_;
+  std::jthread thread_;
+};
+
+}  // namespace
+
+TEST_F(Loopback, EachMouseIsAnsweredOverEachTransportAndFamily) {
+  for (const char* host : {"127.0.0.1", "[::1]"})
+    for (const Transport transport : {Transport::tcp, Transport::udp})
+      for (const MouseLife life : {MouseLife::keep_alive, MouseLife::per_request}) {
+        const auto report = run_mice({.dial = to(host, transport),
+                                      .connections = 4,
+                                      .rate = 500,
+                                      .life = life,
+                                      .timing = {.seconds = 0.2}});
+        ASSERT_TRUE(report) << report.error().text;
+        EXPECT_GT(report->requests, 50u);
+        EXPECT_EQ(report->latency.count, report->requests);
+        EXPECT_EQ(report->errors + report->unanswered, 0u);
+        EXPECT_GT(report->latency.p50, nanoseconds(0));
+      }
+}
+
+TEST_F(Loopback, AMouseMayBeLargerThanASocketBuffer) {
+  const auto report = run_mice({.dial = to("127.0.0.1"),
+                                .connections = 2,
+                                .rate = 20,
+                                .bytes = 3'000'000,
+                                .timing = {.seconds = 0.3}});
+  ASSERT_TRUE(report) << report.error().text;
+  EXPECT_EQ(report->errors + report->unanswered, 0u);
+}
+
+TEST_F(Loopback, ReplayTruthHoldsTheDrawnSizesAndDistinctPorts) {
+  const SizeTable hadoop = *find_size_table("hadoop");
+  const auto flows = run_replay(
+      {.dial = to("127.0.0.1"), .table = hadoop, .flows = 50, .seed = 5, .timeout_seconds = 20});
+  ASSERT_TRUE(flows) << flows.error().text;
+  ASSERT_EQ(flows->size(), 50u);
+  const auto sizes = draw_sizes(hadoop, 50, 5);
+  std::uint64_t sent = 0;
+  for (const FlowTruth& flow : *flows) {
+    sent += flow.bytes;
+    EXPECT_LT(flow.start, flow.end);
+    EXPECT_TRUE(to_text(flow.local).starts_with("127.0.0.1:"));
+  }
+  EXPECT_EQ(sent, std::accumulate(sizes.begin(), sizes.end(), 0ull));
+  const auto json = to_json(*flows, 100'000);
+  EXPECT_EQ(
+      json["bytes_below"].get<std::uint64_t>() + json["bytes_at_or_above"].get<std::uint64_t>(),
+      sent);
+}
+
+TEST_F(Loopback, BulkCountsBothDirectionsAndRestartsFlows) {
+  for (const Direction direction : {Direction::upload, Direction::download}) {
+    const auto report = run_bulk({.dial = to("127.0.0.1"),
+                                  .flows = 2,
+                                  .bytes_per_flow = 100'000,
+                                  .direction = direction,
+                                  .timing = {.seconds = 0.2}});
+    ASSERT_TRUE(report) << report.error().text;
+    EXPECT_GT(report->flows_finished, 2u);
+    EXPECT_EQ(report->errors, 0u);
+    // Each finished flow moved its bytes, and the two unfinished ones at most theirs.
+    EXPECT_GE(report->bytes, (report->flows_finished - 2) * 100'000);
+    EXPECT_LE(report->bytes, (report->flows_finished + 3) * 100'100);
+  }
+}
+
+TEST_F(Loopback, TheServerCountsDatagrams) {
+  const auto report = run_bulk({.dial = to("127.0.0.1", Transport::udp),
+                                .flows = 2,
+                                .udp_rate = {20'000'000},
+                                .timing = {.seconds = 0.2}});
+  ASSERT_TRUE(report) << report.error().text;
+  EXPECT_LE(report->bytes, report->datagrams_sent * 1400);
+  EXPECT_GE(report->bytes, report->datagrams_sent * 1400 * 8 / 10);
+}
+
+TEST_F(Loopback, AStrangersBytesEndTheConnectionAndHarmNobody) {
+  auto fd = dial(to("127.0.0.1"));
+  ASSERT_TRUE(fd);
+  pollfd ready{.fd = fd->get(), .events = POLLOUT};
+  ASSERT_EQ(poll(&ready, 1, 2000), 1);
+  const std::string text = "GET / HTTP/1.1\r\nHost: somewhere.example\r\nAccept: */*\r\n\r\n";
+  ASSERT_EQ(send(fd->get(), text.data(), text.size(), MSG_NOSIGNAL), ssize_t(text.size()));
+  ready.events = POLLIN;
+  ASSERT_EQ(poll(&ready, 1, 2000), 1);
+  char byte;
+  EXPECT_LE(recv(fd->get(), &byte, 1, 0), 0);
+  EXPECT_TRUE(run_mice({.dial = to("127.0.0.1"), .connections = 1, .timing = {.seconds = 0.1}}));
+}
+
+TEST(Traffic, NobodyListeningIsAnErrorThatSaysSo) {
+  const Dial nobody{.to = *parse_endpoint("127.0.0.1:" + std::to_string(free_port())),
+                    .congestion = ""};
+  const auto bulk = run_bulk({.dial = nobody, .timing = {.seconds = 0.1}});
+  ASSERT_FALSE(bulk);
+  EXPECT_NE(bulk.error().text.find("Connection refused"), std::string::npos) << bulk.error().text;
+  const auto mice = run_mice(
+      {.dial = nobody, .rate = 500, .life = MouseLife::per_request, .timing = {.seconds = 0.1}});
+  ASSERT_FALSE(mice);
+  EXPECT_NE(mice.error().text.find("Connection refused"), std::string::npos) << mice.error().text;
+  EXPECT_FALSE(run_replay(
+      {.dial = nobody, .table = *find_size_table("hadoop"), .flows = 1, .timeout_seconds = 1}));
+}
+
+TEST(Traffic, AStartInThePastIsRefused) {
+  const auto schedule = make_schedule({.start_epoch_ns = 1'700'000'000'000'000'000});
+  ASSERT_FALSE(schedule);
+  EXPECT_EQ(schedule.error().kind, ErrorKind::invalid);
+}
+
+}  // namespace ankus::traffic

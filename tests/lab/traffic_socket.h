@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/handle.h"
+#include "base/result.h"
+
+namespace ankus::traffic {
+
+/// An IPv4 or IPv6 address with a port.
+struct Endpoint {
+  sockaddr_storage address{};
+  socklen_t length = 0;
+};
+
+/// "10.77.0.2:5000" or "[fd77::2]:5000".
+Result<Endpoint> parse_endpoint(std::string_view text);
+std::string to_text(const Endpoint& endpoint);
+
+enum class Transport { tcp, udp };
+
+/// What a client's socket is made with; an empty congestion leaves the kernel's default.
+struct Dial {
+  Endpoint to;
+  Transport transport = Transport::tcp;
+  std::string congestion = "cubic";
+};
+
+/// A nonblocking socket whose connection is under way (writable once it stands or has failed).
+Result<UniqueFd> dial(const Dial& dial);
+/// Where a finished nonblocking connect has got to.
+Result<> connect_outcome(int fd);
+Result<Endpoint> local_endpoint(int fd);
+
+enum class Families { both, only_v6 };
+Result<UniqueFd> listen_tcp(std::uint16_t port, Families families, const std::string& congestion);
+Result<UniqueFd> bind_udp(std::uint16_t port, Families families);
+
+/// What the peer has acknowledged so far, and how often the kernel sent again (TCP_INFO).
+struct TcpProgress {
+  std::uint64_t bytes_acked = 0;
+  std::uint32_t retransmits = 0;
+};
+Result<TcpProgress> tcp_progress(int fd);
+
+/// As many descriptors as the hard limit allows.
+void raise_descriptor_limit();
+
+/// Whether a failed send or receive only has to wait.
+bool would_block(int err);
+
+}  // namespace ankus::traffic
