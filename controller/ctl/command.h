@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "ctl/exit_code.h"
+
+namespace ankus::ctl {
+
+enum class Verb {
+  status,
+  workloads,
+  flows,
+  check,
+  plan,
+  apply,
+  confirm,
+  rollback,
+  pause,
+  resume,
+  reload,
+  doctor,
+  history,
+  explain,
+  watch,
+  opt_out,
+  opt_in,
+};
+
+/// What the command line asks for.
+struct Command {
+  Verb verb = Verb::status;
+  std::string socket = "/run/ankus/control.sock";
+  bool json = false;
+  std::optional<std::string> policy;  ///< check, plan, apply: a file
+  std::string what;                   ///< rollback, explain, opt-out, opt-in: an id or a name
+  bool all = false;                   ///< rollback
+  std::optional<milliseconds> confirm_within;
+  std::size_t limit = 0;        ///< flows, history; 0: the daemon's default
+  milliseconds interval{1000};  ///< watch
+  std::size_t times = 0;        ///< watch: 0 is until interrupted
+
+  bool operator==(const Command&) const = default;
+};
+
+/// The command line was answered at once: help, version, or a mistake in it.
+struct Answered {
+  ExitCode code = ExitCode::ok;
+  std::string text;
+};
+
+/// `arguments` without the program's name; `environment_socket` is ANKUS_SOCKET, "" if unset.
+std::variant<Command, Answered> parse_command(std::vector<std::string> arguments,
+                                              const std::string& environment_socket);
+
+/// One request to the daemon: what a command becomes, apart from check.
+struct Call {
+  std::string method, target, body;
+  bool operator==(const Call&) const = default;
+};
+/// `policy_text` is the content of the command's policy file, if it has one.
+Call call_of(const Command& command, const std::string& policy_text);
+
+}  // namespace ankus::ctl

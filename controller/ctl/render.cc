@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/render.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/text.h"
+
+namespace ankus::ctl {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kLongText = 400;
+
+// Tolerant looks into a reply: a daemon that is a little newer or older must not break status.
+
+const json& field(const json& object, const char* key) {
+  static const json kNull;
+  if (!object.is_object()) return kNull;
+  const auto found = object.find(key);
+  return found == object.end() ? kNull : *found;
+}
+
+std::string text_of(const json& object, const char* key, std::string_view missing = "-") {
+  const json& value = field(object, key);
+  if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    return text.empty() ? std::string(missing) : printable(text, kLongText);
+  }
+  if (value.is_number() || value.is_boolean()) return value.dump();
+  return std::string(missing);
+}
+
+std::optional<double> number_of(const json& object, const char* key) {
+  const json& value = field(object, key);
+  if (!value.is_number()) return std::nullopt;
+  return value.get<double>();
+}
+
+bool flag_of(const json& object, const char* key) {
+  const json& value = field(object, key);
+  return value.is_boolean() && value.get<bool>();
+}
+
+const json::array_t& list_of(const json& object, const char* key) {
+  static const json::array_t kEmpty;
+  const json& value = field(object, key);
+  return value.is_array() ? value.get_ref<const json::array_t&>() : kEmpty;
+}
+
+// Numbers, all with about three digits so that columns stay narrow and steady.
+
+std::string decimals(double value, int digits) {
+  std::array<char, 64> buffer;
+  const int length = std::snprintf(buffer.data(), buffer.size(), "%.*f", digits, value);
+  return std::string(buffer.data(), static_cast<std::size_t>(std::clamp(length, 0, 63)));
+}
+
+std::string scaled(std::optional<double> value, std::string_view unit) {
+  if (!value || !std::isfinite(*value)) return "-";
+  constexpr std::array<std::string_view, 5> kPrefixes{"", "k", "M", "G", "T"};
+  double left = *value;
+  std::size_t prefix = 0;
+  for (; std::abs(left) >= 999.5 && prefix + 1 < kPrefixes.size(); ++prefix) left /= 1000;
+  const bool whole = prefix == 0 && left == std::floor(left);
+  const int digits = whole || std::abs(left) >= 99.95 ? 0 : std::abs(left) >= 9.995 ? 1 : 2;
+  const std::string number = decimals(left, digits);
+  if (unit.empty()) return number + std::string(kPrefixes[prefix]);
+  return number + " " + std::string(kPrefixes[prefix]) + std::string(unit);
+}
+
+std::string rate(const json& object, const char* key) {
+  return scaled(number_of(object, key), "bit/s");
+}
+std::string bytes(const json& object, const char* key) {
+  return scaled(number_of(object, key), "B");
+}
+std::string share(const json& object, const char* key) {
+  const auto value = number_of(object, key);
+  return value ? decimals(*value * 100, 0) + "%" : "-";
+}
+
+/// "0.4s", "42s", "3m 5s", "2h 0m", "4d 3h".
+std::string duration(const json& object, const char* key) {
+  const auto value = number_of(object, key);
+  if (!value || !std::isfinite(*value) || std::abs(*value) > 1e12) return "-";
+  if (*value < 10) return decimals(*value, *value == std::floor(*value) ? 0 : 1) + "s";
+  const auto whole = static_cast<std::int64_t>(*value);
+  const auto pair = [](std::int64_t big, char big_unit, std::int64_t small, char small_unit) {
+    return std::to_string(big) + big_unit + " " + std::to_string(small) + small_unit;
+  };
+  if (whole < 60) return std::to_string(whole) + "s";
+  if (whole < 3600) return pair(whole / 60, 'm', whole % 60, 's');
+  if (whole < 86400) return pair(whole / 3600, 'h', whole % 3600 / 60, 'm');
+  return pair(whole / 86400, 'd', whole % 86400 / 3600, 'h');
+}
+
+std::string counted(std::size_t number, std::string_view noun) {
+  return std::to_string(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
+}
+
+std::string state_word(std::string_view word, Style style) {
+  constexpr std::array<std::string_view, 8> kGood{"idle",    "on",        "ok",     "done",
+                                                  "applied", "confirmed", "better", "light"};
+  constexpr std::array<std::string_view, 6> kBad{"degraded", "failed", "fail",
+                                                 "worse",    "heavy",  "NOT WRITTEN"};
+  constexpr std::array<std::string_view, 8> kWarning{
+      "held", "paused", "pending_confirmation", "ceded", "warn", "mixed", "gone", "inconclusive"};
+  const auto in = [word](const auto& words) {
+    return std::ranges::find(words, word) != words.end();
+  };
+  if (in(kBad)) return style.bad(word);
+  if (in(kWarning)) return style.warning(word);
+  if (in(kGood)) return style.good(word);
+  return std::string(word);
+}
+
+/// "name      text" in the head of status.
+std::string head_line(std::string_view name, const std::string& text, Style style) {
+  std::string label(name);
+  label.resize(std::max<std::size_t>(label.size(), 10), ' ');
+  return style.faint(label) + text + "\n";
+}
+
+std::string section(std::string_view title, Style style) {
+  return "\n" + style.strong(title) + "\n";
+}
+
+std::string state_text(const json& state, Style style) {
+  const std::string name = text_of(state, "name");
+  std::string text = state_word(name, style);
+  if (name == "pending_confirmation")
+    text += ": plan " + text_of(state, "plan") + " is undone in " + duration(state, "deadline_s") +
+            " unless `ankusctl confirm`";
+  if (name == "held") text += ": nothing is applied until `ankusctl resume`";
+  if (name == "paused") text += ": nothing is written until `ankusctl resume`";
+  std::vector<std::string> objects;
+  for (const json& object : list_of(state, "objects"))
+    if (object.is_string()) objects.push_back(printable(object.get_ref<const std::string&>()));
+  if (!objects.empty()) text += ": " + join(objects, ", ");
+  if (const std::string why = text_of(state, "text", ""); !why.empty()) text += " (" + why + ")";
+  return text;
+}
+
+std::string policies_text(const json& reply) {
+  std::vector<std::string> parts;
+  for (const json& policy : list_of(reply, "policies")) {
+    const auto rules = number_of(policy, "rules");
+    parts.push_back(text_of(policy, "file") +
+                    (rules ? " (" + counted(static_cast<std::size_t>(*rules), "rule") + ")" : ""));
+  }
+  return parts.empty() ? "none" : join(parts, ", ");
+}
+
+std::string verdict_text(const json& verdict, Style style) {
+  return state_word(text_of(verdict, "verdict"), style) + " (plan " + text_of(verdict, "plan") +
+         ", " + text_of(verdict, "time") + "): " + text_of(verdict, "text");
+}
+
+std::string counters_text(const json& counters) {
+  std::vector<std::string> parts;
+  if (counters.is_object())
+    for (const auto& [name, value] : counters.items()) {
+      std::string words = printable(name);
+      std::ranges::replace(words, '_', ' ');
+      if (value.is_number()) parts.push_back(words + " " + value.dump());
+    }
+  return parts.empty() ? "-" : join(parts, ", ");
+}
+
+std::string sensors_table(const json& reply, Style style) {
+  Table table{
+      .columns = {
+          {"NAME"}, {"STATE"}, {"FLOWS", Align::right}, {"MEMORY", Align::right}, {"DETAIL"}}};
+  for (const json& sensor : list_of(reply, "sensors")) {
+    std::string flows = text_of(sensor, "flows");
+    if (const std::string capacity = text_of(sensor, "capacity", ""); !capacity.empty())
+      flows += "/" + capacity;
+    table.rows.push_back({text_of(sensor, "name"), state_word(text_of(sensor, "state"), style),
+                          flows, bytes(sensor, "memory_bytes"), text_of(sensor, "detail", "")});
+  }
+  return to_text(table, style, "  ");
+}
+
+std::string links_table(const json& reply, Style style) {
+  Table table{.columns = {{"NAME"}, {"RATE", Align::right}, {"MANAGED"}}};
+  for (const json& link : list_of(reply, "links")) {
+    const std::string refusal = text_of(link, "refusal", "");
+    const std::string managed = flag_of(link, "managed") ? style.good("yes")
+                                : refusal.empty()        ? "no"
+                                                         : "no: " + refusal;
+    table.rows.push_back({text_of(link, "name"), rate(link, "rate_bits_per_second"), managed});
+  }
+  return to_text(table, style, "  ");
+}
+
+std::string held_table(const json& reply, Style style) {
+  Table table{.columns = {{"ID"}, {"SINCE"}, {"WHAT"}, {"NOW"}, {"BEFORE"}, {"REASON"}}};
+  for (const json& held : list_of(reply, "held"))
+    table.rows.push_back({text_of(held, "id"), text_of(held, "since"), text_of(held, "knob"),
+                          text_of(held, "now"), text_of(held, "before"),
+                          text_of(held, "reason", "")});
+  return to_text(table, style, "  ");
+}
+
+std::string ceded_table(const json& reply, Style style) {
+  Table table{.columns = {{"WHAT"}, {"FOUND"}, {"SINCE"}, {"LEFT ALONE FOR", Align::right}}};
+  for (const json& ceded : list_of(reply, "ceded"))
+    table.rows.push_back({text_of(ceded, "knob"), text_of(ceded, "found"), text_of(ceded, "since"),
+                          duration(ceded, "until_s")});
+  return to_text(table, style, "  ");
+}
+
+std::string refusals_text(const json& reply, Style style) {
+  std::string text;
+  for (const json& refusal : list_of(reply, "refusals"))
+    text += style.warning("refused") + ": " + text_of(refusal, "what") + ": " +
+            text_of(refusal, "why") + "\n";
+  return text;
+}
+
+std::string workload_word(const json& workload) {
+  const json& owner = field(workload, "owner");
+  return owner.is_object() ? text_of(owner, "name") : "-";
+}
+
+std::string history_table(const json::array_t& entries, Style style) {
+  Table table{.columns = {{"TIME"}, {"KIND"}, {"PLAN"}, {"ACTION"}, {"TEXT"}}};
+  for (const json& entry : entries)
+    table.rows.push_back({text_of(entry, "time"), state_word(text_of(entry, "kind"), style),
+                          text_of(entry, "plan"), text_of(entry, "action"),
+                          text_of(entry, "text", "")});
+  return to_text(table, style);
+}
+
+}  // namespace
+
+std::string render_status(const json& reply, Style style) {
+  std::string text = "ankusd " + text_of(reply, "version") + ", mode " +
+                     style.strong(text_of(reply, "mode")) + ", kernel " + text_of(reply, "kernel") +
+                     ", pid " + text_of(reply, "pid") + ", up " + duration(reply, "uptime_s") +
+                     "\n\n";
+  text += head_line("state", state_text(field(reply, "state"), style), style);
+  text += head_line("policies", policies_text(reply), style);
+  if (const json& verdict = field(reply, "verdict"); verdict.is_object())
+    text += head_line("verdict", verdict_text(verdict, style), style);
+  if (const json& conntrack = field(reply, "conntrack"); conntrack.is_object())
+    text += head_line("conntrack",
+                      std::string(flag_of(conntrack, "active")
+                                      ? "active"
+                                      : style.warning("inactive in this network namespace")) +
+                          ", accounting " + (flag_of(conntrack, "accounting") ? "on" : "off"),
+                      style);
+  const std::string why = text_of(reply, "history_text", "");
+  text += head_line("history",
+                    flag_of(reply, "history_ok")
+                        ? "written"
+                        : state_word("NOT WRITTEN", style) + (why.empty() ? "" : ": " + why),
+                    style);
+  text += head_line("counters", counters_text(field(reply, "counters")), style);
+
+  if (!list_of(reply, "sensors").empty())
+    text += section("Sensors", style) + sensors_table(reply, style);
+  if (!list_of(reply, "links").empty()) text += section("Links", style) + links_table(reply, style);
+  const auto held = list_of(reply, "held").size();
+  text += section(held == 0 ? "Nothing is held: the host is as Ankus found it"
+                            : "Held (" + std::to_string(held) + ")",
+                  style);
+  if (held > 0) text += held_table(reply, style);
+  if (!list_of(reply, "ceded").empty())
+    text += section("Ceded to others", style) + ceded_table(reply, style);
+  if (!list_of(reply, "downgrades").empty()) text += section("Downgrades", style);
+  for (const json& downgrade : list_of(reply, "downgrades"))
+    if (downgrade.is_string())
+      text += "  " + printable(downgrade.get_ref<const std::string&>(), kLongText) + "\n";
+  return text;
+}
+
+std::string render_workloads(const json& reply, Style style) {
+  const auto& workloads = list_of(reply, "workloads");
+  if (workloads.empty()) return "no workloads\n";
+  Table table{.columns = {{"ID", Align::right},
+                          {"NAME"},
+                          {"KIND"},
+                          {"WEIGHT"},
+                          {"FOR", Align::right},
+                          {"TRANSMIT", Align::right},
+                          {"RECEIVE", Align::right},
+                          {"ELEPHANTS", Align::right},
+                          {"SHARE", Align::right},
+                          {"DEVICE"},
+                          {"REASON"}}};
+  for (const json& workload : workloads) {
+    std::string reason = text_of(workload, "reason", "");
+    if (flag_of(workload, "learnt")) reason += reason.empty() ? "(learnt)" : " (learnt)";
+    if (flag_of(workload, "opted_out")) reason += reason.empty() ? "(opted out)" : " (opted out)";
+    table.rows.push_back({text_of(workload, "id"), text_of(workload, "name"),
+                          text_of(workload, "kind"), state_word(text_of(workload, "weight"), style),
+                          duration(workload, "since_s"), rate(workload, "transmit_bits_per_second"),
+                          rate(workload, "receive_bits_per_second"), text_of(workload, "elephants"),
+                          share(workload, "elephant_share"), text_of(workload, "device"), reason});
+  }
+  return to_text(table, style);
+}
+
+std::string render_flows(const json& reply, Style style) {
+  const auto& flows = list_of(reply, "flows");
+  if (flows.empty()) return "no flows\n";
+  Table table{.columns = {{"OWNER"},
+                          {"PROTO"},
+                          {"LOCAL"},
+                          {"REMOTE"},
+                          {"OUT", Align::right},
+                          {"IN", Align::right},
+                          {"RATE", Align::right},
+                          {"AGE", Align::right},
+                          {"WHAT"}}};
+  for (const json& flow : flows) {
+    std::string local = text_of(flow, "local");
+    if (const std::string wire = text_of(flow, "wire_local", ""); !wire.empty() && wire != local)
+      local += " as " + wire;
+    std::vector<std::string> what;
+    if (flag_of(flow, "elephant")) what.push_back(style.bad("elephant"));
+    if (flag_of(flow, "fast")) what.push_back(style.warning("fast"));
+    const json& tracked = field(flow, "conntracked");
+    if (tracked.is_boolean() && !tracked.get<bool>()) what.push_back("untracked");
+    table.rows.push_back({workload_word(flow), text_of(flow, "protocol"), local,
+                          text_of(flow, "remote"), bytes(flow, "out_bytes"),
+                          bytes(flow, "in_bytes"), rate(flow, "rate_bits_per_second"),
+                          duration(flow, "age_s"), join(what, ", ")});
+  }
+  std::string text = to_text(table, style);
+  if (const auto total = number_of(reply, "total");
+      total && *total > static_cast<double>(flows.size()))
+    text += "\n" + std::to_string(flows.size()) + " of " + text_of(reply, "total") +
+            " flows; --limit shows more\n";
+  return text;
+}
+
+std::string render_plan(const json& reply, Style style) {
+  const auto& actions = list_of(reply, "actions");
+  std::string text = "plan " + style.strong(text_of(reply, "id")) + " of " +
+                     text_of(reply, "policy") + ": " +
+                     (actions.empty() ? "nothing to do, the host is as the policy wants it"
+                                      : counted(actions.size(), "action")) +
+                     "\n";
+  for (const json& action : actions) {
+    text += "\n  " + text_of(action, "id") + "  " + style.strong(text_of(action, "knob")) + "\n";
+    text += "    from  " + text_of(action, "before") + "\n";
+    text += "    to    " + style.good(text_of(action, "after")) + "\n";
+    text += "    why   " + text_of(action, "reason") + "\n";
+  }
+  if (const std::string refusals = refusals_text(reply, style); !refusals.empty())
+    text += "\n" + refusals;
+  const auto& notes = list_of(reply, "note_lines");
+  if (!notes.empty()) text += "\n";
+  for (const json& note : notes)
+    if (note.is_string())
+      text += "note: " + printable(note.get_ref<const std::string&>(), kLongText) + "\n";
+  return text;
+}
+
+std::string render_outcome(const json& reply, Style style) {
+  const std::string state = text_of(reply, "state");
+  const auto& actions = list_of(reply, "actions");
+  std::string text;
+  if (!actions.empty()) {
+    Table table{.columns = {{"ID"}, {"OUTCOME"}, {"WHAT"}, {"TEXT"}}};
+    for (const json& action : actions)
+      table.rows.push_back({text_of(action, "id"), state_word(text_of(action, "outcome"), style),
+                            text_of(action, "knob"), text_of(action, "text", "")});
+    text += to_text(table, style) + "\n";
+  }
+  text += refusals_text(reply, style);
+  const std::string plan = text_of(reply, "plan", "");
+  const std::string of_plan = plan.empty() ? "" : " plan " + plan;
+  if (state == "applied") {
+    text += style.good("applied") + of_plan + "\n";
+  } else if (state == "pending_confirmation") {
+    text += style.warning("applied" + of_plan + ", not confirmed") + ": undone in " +
+            duration(reply, "deadline_s") + " unless `ankusctl confirm`\n";
+    text += "if the daemon dies, " + text_of(reply, "deadman", "nothing else") + " undoes it\n";
+  } else if (state == "confirmed") {
+    text += style.good("confirmed") + of_plan + "\n";
+  } else if (state == "rolled_back") {
+    text += style.good("rolled back") + of_plan + "\n";
+  } else if (state == "unchanged") {
+    text += "nothing to do\n";
+  } else if (field(reply, "error").is_null()) {
+    text += state + of_plan + "\n";
+  }
+  if (flag_of(reply, "held")) text += "held: nothing is applied again until `ankusctl resume`\n";
+  return text;
+}
+
+std::string render_done(const json& reply, Style style) {
+  std::string text = text_of(reply, "text", "done") + "\n";
+  if (!list_of(reply, "policies").empty())
+    text += head_line("policies", policies_text(reply), style);
+  for (const json& downgrade : list_of(reply, "downgrades"))
+    if (downgrade.is_string())
+      text += style.warning("downgrade") + ": " +
+              printable(downgrade.get_ref<const std::string&>(), kLongText) + "\n";
+  return text;
+}
+
+std::string render_history(const json& reply, Style style) {
+  const auto& entries = list_of(reply, "entries");
+  return entries.empty() ? "no history\n" : history_table(entries, style);
+}
+
+std::string render_explain(const json& reply, Style style) {
+  std::string text =
+      style.strong(text_of(reply, "title", text_of(reply, "kind") + " " + text_of(reply, "id"))) +
+      "\n";
+  for (const json& line : list_of(reply, "lines"))
+    if (line.is_string())
+      text += "  " + printable(line.get_ref<const std::string&>(), kLongText) + "\n";
+  if (const json& verdict = field(reply, "verdict"); verdict.is_object())
+    text += "\nverdict: " + verdict_text(verdict, style) + "\n";
+  if (const json& plan = field(reply, "plan"); plan.is_object())
+    text += "\n" + render_plan(plan, style);
+  if (const json& workload = field(reply, "workload"); workload.is_object())
+    text += "\n" + render_workloads({{"workloads", json::array({workload})}}, style);
+  if (const auto& entries = list_of(reply, "history"); !entries.empty())
+    text += "\n" + history_table(entries, style);
+  return text;
+}
+
+std::string render_doctor(const json& reply, Style style) {
+  Table table{.columns = {{"CHECK"}, {"STATE"}, {"FOUND"}}};
+  for (const json& check : list_of(reply, "checks")) {
+    std::string found = text_of(check, "text", "");
+    if (const std::string remedy = text_of(check, "remedy", ""); !remedy.empty())
+      found += (found.empty() ? "" : "; ") + style.strong("do: ") + remedy;
+    table.rows.push_back(
+        {text_of(check, "name"), state_word(text_of(check, "state"), style), found});
+  }
+  return "kernel " + text_of(reply, "kernel") + "\n\n" + to_text(table, style);
+}
+
+}  // namespace ankus::ctl

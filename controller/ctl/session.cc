@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/session.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <thread>
+#include <utility>
+
+#include "base/file.h"
+#include "base/text.h"
+#include "base/version.h"
+#include "ctl/render.h"
+
+namespace ankus::ctl {
+namespace {
+
+using nlohmann::json;
+
+std::string printed(const json& value, int indent) {
+  return value.dump(indent, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string header(const HttpReply& reply, const char* name) {
+  const auto found = reply.headers.find(name);
+  return found == reply.headers.end() ? "" : printable(found->second, 40);
+}
+
+Answer fault(ExitCode code, const std::string& text) {
+  return {.code = code, .err = "ankusctl: " + text + "\n"};
+}
+
+ExitCode code_of(CallFailure failure) {
+  switch (failure) {
+    case CallFailure::no_daemon: return ExitCode::unreachable;
+    case CallFailure::not_permitted: return ExitCode::not_permitted;
+    case CallFailure::broken: break;
+  }
+  return ExitCode::failed;
+}
+
+ExitCode code_of_status(int status) {
+  if (status < 400) return ExitCode::ok;
+  if (status == 403) return ExitCode::not_permitted;
+  if (status == 422) return ExitCode::usage;
+  return ExitCode::failed;
+}
+
+/// The daemon's own words for what went wrong.
+std::string error_text(const json& body, int status) {
+  const json error = body.is_object() ? body.value("error", json()) : json();
+  if (error.is_object())
+    if (const auto text = error.find("text"); text != error.end() && text->is_string())
+      return printable(text->get_ref<const std::string&>(), 1000);
+  return "ankusd answers with status " + std::to_string(status) + " and no reason";
+}
+
+std::string rendered(Verb verb, const json& body, Style style) {
+  switch (verb) {
+    case Verb::watch:
+    case Verb::status: return render_status(body, style);
+    case Verb::workloads: return render_workloads(body, style);
+    case Verb::flows: return render_flows(body, style);
+    case Verb::plan: return render_plan(body, style);
+    case Verb::apply:
+    case Verb::confirm:
+    case Verb::rollback: return render_outcome(body, style);
+    case Verb::pause:
+    case Verb::resume:
+    case Verb::reload:
+    case Verb::opt_out:
+    case Verb::opt_in: return render_done(body, style);
+    case Verb::history: return render_history(body, style);
+    case Verb::explain: return render_explain(body, style);
+    case Verb::doctor: return render_doctor(body, style);
+    case Verb::check: break;  // has no reply
+  }
+  return "";
+}
+
+bool doctor_found_failure(const json& body) {
+  const auto checks = body.find("checks");
+  if (checks == body.end() || !checks->is_array()) return false;
+  return std::ranges::any_of(*checks, [](const json& check) {
+    return check.is_object() && check.value("state", json()) == "fail";
+  });
+}
+
+/// Applying may wait for the kernel (RTNL) behind others; looking must not.
+seconds patience_for(const Command& command) {
+  const bool changes = command.verb == Verb::apply || command.verb == Verb::rollback;
+  return changes ? seconds(120) : seconds(15);
+}
+
+Answer ask(const Command& command, const std::string& policy_text, Style style) {
+  const Call request = call_of(command, policy_text);
+  const auto reply =
+      call(command.socket, http_request(request.method, request.target, request.body),
+           patience_for(command));
+  if (!reply) return fault(code_of(reply.error().failure), reply.error().text);
+  return answer_of(command, *reply, style);
+}
+
+void print(const Answer& answer, std::ostream& out, std::ostream& err) {
+  out << answer.out << std::flush;
+  err << answer.err << std::flush;
+}
+
+ExitCode watch(Command command, Style style, bool on_terminal, std::ostream& out,
+               std::ostream& err) {
+  for (std::size_t looks = 0; command.times == 0 || looks < command.times; ++looks) {
+    if (looks > 0) std::this_thread::sleep_for(command.interval);
+    command.verb = Verb::status;
+    Answer answer = ask(command, "", style);
+    if (answer.code == ExitCode::ok) {
+      command.verb = Verb::workloads;
+      const Answer workloads = ask(command, "", style);
+      answer.out += "\n" + workloads.out;
+      answer.err += workloads.err;
+      answer.code = workloads.code;
+    }
+    // Home and clear below, not clear and home: the screen does not flicker.
+    if (on_terminal && !command.json && answer.code == ExitCode::ok) out << "\033[H\033[J";
+    print(answer, out, err);
+    if (answer.code != ExitCode::ok || !out) return answer.code;
+  }
+  return ExitCode::ok;
+}
+
+Answer check(const Command& command, const std::string& text, const CheckPolicy& check_policy) {
+  const auto summary = check_policy(text, *command.policy);
+  const auto message = summary ? *summary : summary.error().text;
+  if (command.json)
+    return {.code = summary ? ExitCode::ok : ExitCode::usage,
+            .out = printed(
+                {{"file", *command.policy}, {"ok", summary.has_value()}, {"text", message}}, 2)};
+  if (!summary) return fault(ExitCode::usage, message);
+  return {.out = message + "\n"};
+}
+
+}  // namespace
+
+Answer answer_of(const Command& command, const HttpReply& reply, Style style) {
+  const std::string api = header(reply, "ankus-api");
+  if (api != kApiVersion) {
+    const std::string version = header(reply, "ankus-version");
+    return fault(ExitCode::incompatible,
+                 api.empty()
+                     ? "what answers on " + command.socket + " is not ankusd"
+                     : "ankusd " + version + " speaks version " + api +
+                           " of the messages, this ankusctl " + std::string(kVersion) + " speaks " +
+                           std::string(kApiVersion) + "; install the two from the same release");
+  }
+  const json body = json::parse(reply.body, nullptr, /*allow_exceptions=*/false);
+  if (!body.is_object()) return fault(ExitCode::failed, "ankusd's answer is not a JSON object");
+
+  Answer answer{.code = code_of_status(reply.status)};
+  if (command.verb == Verb::doctor && doctor_found_failure(body)) answer.code = ExitCode::failed;
+  if (reply.status >= 400) answer.err = "ankusctl: " + error_text(body, reply.status) + "\n";
+  if (command.json)
+    answer.out = printed(body, command.verb == Verb::watch ? -1 : 2);
+  else if (reply.status < 400 || body.contains("actions"))
+    answer.out = rendered(command.verb, body, style);
+  return answer;
+}
+
+ExitCode run(const Command& command, const CheckPolicy& check_policy, Style style, bool on_terminal,
+             std::ostream& out, std::ostream& err) {
+  std::string policy_text;
+  if (command.policy) {
+    auto text = read_policy_file(*command.policy);
+    if (!text) {
+      print(fault(ExitCode::usage, text.error().text), out, err);
+      return ExitCode::usage;
+    }
+    policy_text = std::move(*text);
+  }
+  if (command.verb == Verb::watch) return watch(command, style, on_terminal, out, err);
+  const Answer answer = command.verb == Verb::check ? check(command, policy_text, check_policy)
+                                                    : ask(command, policy_text, style);
+  print(answer, out, err);
+  return answer.code;
+}
+
+}  // namespace ankus::ctl
