@@ -104,8 +104,8 @@ void add_options(CLI::App& app, Verb verb, Command& command, milliseconds& confi
 
 }  // namespace
 
-std::variant<Command, Answered> parse_command(std::vector<std::string> arguments,
-                                              const std::string& environment_socket) {
+std::variant<Command, Answer> parse_command(std::vector<std::string> arguments,
+                                            const std::string& environment_socket) {
   Command command;
   if (!environment_socket.empty()) command.socket = environment_socket;
   milliseconds confirm_within{0};
@@ -129,15 +129,15 @@ std::variant<Command, Answered> parse_command(std::vector<std::string> arguments
   } catch (const CLI::ParseError& error) {
     std::ostringstream out, err;
     const int code = app.exit(error, out, err);
-    return Answered{.code = code == 0 ? ExitCode::ok : ExitCode::usage,
-                    .text = code == 0 ? out.str() : "ankusctl: " + err.str()};
+    if (code == 0) return Answer{.out = out.str()};
+    return Answer{.code = ExitCode::usage, .err = "ankusctl: " + err.str()};
   }
   if (confirm_within.count() > 0) command.confirm_within = confirm_within;
   if (command.verb == Verb::rollback && command.what.empty() && !command.all)
-    return Answered{.code = ExitCode::usage,
-                    .text =
-                        "ankusctl: rollback: give the ID of a plan or an action (`ankusctl "
-                        "status` lists them), or --all\n"};
+    return Answer{.code = ExitCode::usage,
+                  .text =
+                      "ankusctl: rollback: give the ID of a plan or an action (`ankusctl "
+                      "status` lists them), or --all\n"};
   return command;
 }
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "ctl/exit_code.h"
+#include "ctl/answer.h"
 
 namespace ankus::ctl {
 
@@ -49,15 +49,10 @@ struct Command {
   bool operator==(const Command&) const = default;
 };
 
-/// The command line was answered at once: help, version, or a mistake in it.
-struct Answered {
-  ExitCode code = ExitCode::ok;
-  std::string text;
-};
-
 /// `arguments` without the program's name; `environment_socket` is ANKUS_SOCKET, "" if unset.
-std::variant<Command, Answered> parse_command(std::vector<std::string> arguments,
-                                              const std::string& environment_socket);
+/// An Answer: help, the version, or a mistake in the command line.
+std::variant<Command, Answer> parse_command(std::vector<std::string> arguments,
+                                            const std::string& environment_socket);
 
 /// One request to the daemon: what a command becomes, apart from check.
 struct Call {

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "base/version.h"
+#include "ctl/check.h"
 #include "ctl/render.h"
 
 namespace ankus::ctl {
@@ -106,18 +107,19 @@ void print(const Answer& answer, std::ostream& out, std::ostream& err) {
   err << answer.err << std::flush;
 }
 
-ExitCode watch(Command command, Style style, bool on_terminal, std::ostream& out,
+ExitCode watch(const Command& command, Style style, bool on_terminal, std::ostream& out,
                std::ostream& err) {
+  Command workloads_command = command;
+  workloads_command.verb = Verb::workloads;
   for (std::size_t looks = 0; command.times == 0 || looks < command.times; ++looks) {
     if (looks > 0) std::this_thread::sleep_for(command.interval);
-    command.verb = Verb::status;
     Answer answer = ask(command, "", style);
-    if (answer.code == ExitCode::ok) {
-      command.verb = Verb::workloads;
-      const Answer workloads = ask(command, "", style);
-      answer.out += "\n" + workloads.out;
-      answer.err += workloads.err;
-      answer.code = workloads.code;
+    // As JSON: one status a line, for a program that reads along.
+    if (answer.code == ExitCode::ok && !command.json) {
+      const Answer workloads = ask(workloads_command, "", style);
+      answer = {.code = workloads.code,
+                .out = answer.out + "\n" + workloads.out,
+                .err = answer.err + workloads.err};
     }
     // Home and clear below, not clear and home: the screen does not flicker.
     if (on_terminal && !command.json && answer.code == ExitCode::ok) out << "\033[H\033[J";
@@ -125,17 +127,6 @@ ExitCode watch(Command command, Style style, bool on_terminal, std::ostream& out
     if (answer.code != ExitCode::ok || !out) return answer.code;
   }
   return ExitCode::ok;
-}
-
-Answer check(const Command& command, const std::string& text, const CheckPolicy& check_policy) {
-  const auto summary = check_policy(text, *command.policy);
-  const auto message = summary ? *summary : summary.error().text;
-  if (command.json)
-    return {.code = summary ? ExitCode::ok : ExitCode::usage,
-            .out = printed(
-                {{"file", *command.policy}, {"ok", summary.has_value()}, {"text", message}}, 2)};
-  if (!summary) return fault(ExitCode::usage, message);
-  return {.out = message + "\n"};
 }
 
 }  // namespace
@@ -164,8 +155,8 @@ Answer answer_of(const Command& command, const HttpReply& reply, Style style) {
   return answer;
 }
 
-ExitCode run(const Command& command, const CheckPolicy& check_policy, Style style, bool on_terminal,
-             std::ostream& out, std::ostream& err) {
+ExitCode run(const Command& command, Style style, bool on_terminal, std::ostream& out,
+             std::ostream& err) {
   std::string policy_text;
   if (command.policy) {
     auto text = read_policy_file(*command.policy);
@@ -176,8 +167,9 @@ ExitCode run(const Command& command, const CheckPolicy& check_policy, Style styl
     policy_text = std::move(*text);
   }
   if (command.verb == Verb::watch) return watch(command, style, on_terminal, out, err);
-  const Answer answer = command.verb == Verb::check ? check(command, policy_text, check_policy)
-                                                    : ask(command, policy_text, style);
+  const Answer answer = command.verb == Verb::check
+                            ? check_policy(policy_text, *command.policy, command.json)
+                            : ask(command, policy_text, style);
   print(answer, out, err);
   return answer.code;
 }
