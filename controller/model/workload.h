@@ -20,12 +20,12 @@ enum class WorkloadKind { container, vm, service };
 std::string_view to_text(WorkloadKind kind);
 std::optional<WorkloadKind> workload_kind_from_text(std::string_view text);
 
-/// What makes two sightings the same workload. Kernel facts only: a cgroup id alone is reused, so
-/// the directory's birth time goes with it; a container made by `ip netns` alone has no cgroup of
-/// its own and is known by its namespace's inode and the host side of its veth.
+/// What makes two sightings the same workload. Kernel facts only: the cgroup id, together with the
+/// directory's birth time where the kernel tells it; a container made by `ip netns` alone has no
+/// cgroup of its own and is known by its namespace's inode and the host side of its veth.
 struct WorkloadIdentity {
   std::uint64_t cgroup_id = 0;       ///< inode of the cgroup v2 directory, 0 if none of its own
-  nanoseconds cgroup_born{};         ///< the directory's birth time (statx(2) stx_btime), else ctime
+  nanoseconds cgroup_born{};         ///< statx(2) stx_btime, else 0: kernfs has none (ids are not reused), its ctime moves
   std::uint64_t netns_inode = 0;     ///< of /proc/PID/ns/net; 0 for host services
   std::uint32_t ifindex = 0;         ///< host side of the veth, or the tap; 0 for host services
 
