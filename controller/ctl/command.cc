@@ -135,7 +135,7 @@ std::variant<Command, Answer> parse_command(std::vector<std::string> arguments,
   if (confirm_within.count() > 0) command.confirm_within = confirm_within;
   if (command.verb == Verb::rollback && command.what.empty() && !command.all)
     return Answer{.code = ExitCode::usage,
-                  .text =
+                  .err =
                       "ankusctl: rollback: give the ID of a plan or an action (`ankusctl "
                       "status` lists them), or --all\n"};
   return command;
