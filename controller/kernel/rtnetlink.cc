@@ -56,7 +56,7 @@ Result<std::vector<Value>> read_all(NetlinkSocket& socket, const NetlinkMessage&
 
 NetlinkMessage link_dump_request() {
   NetlinkMessage message = netlink_message(RTM_GETLINK, NLM_F_DUMP, ifinfomsg{});
-  // Spares the IPv6 counters, more than half of each reply.
+  // Spares the IPv6 counters, a large part of each reply.
   put_value(message, IFLA_EXT_MASK, std::uint32_t{RTEXT_FILTER_SKIP_STATS});
   return message;
 }

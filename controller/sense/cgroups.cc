@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sense/cgroups.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <set>
+
+#include "base/text.h"
+#include "kernel/procfs.h"
+
+namespace ankus {
+namespace {
+
+constexpr int kMaxDepth = 32;
+
+bool is_container_id(std::string_view text) {
+  return text.size() == 64 && std::ranges::all_of(text, [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+/// `text` without `prefix` and `suffix`, "" if it lacks either.
+std::string_view between(std::string_view text, std::string_view prefix, std::string_view suffix) {
+  if (!text.starts_with(prefix) || !text.ends_with(suffix) ||
+      text.size() <= prefix.size() + suffix.size())
+    return {};
+  return text.substr(prefix.size(), text.size() - prefix.size() - suffix.size());
+}
+
+std::string_view last_part(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+/// systemd writes a byte that a unit name may not hold as \xNN (systemd.unit(5)).
+std::string unescaped(std::string_view name) {
+  std::string text;
+  const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const bool escape = name.substr(i).starts_with("\\x") && i + 3 < name.size() &&
+                        std::isxdigit(static_cast<unsigned char>(name[i + 2])) &&
+                        std::isxdigit(static_cast<unsigned char>(name[i + 3]));
+    if (!escape) {
+      text += name[i];
+      continue;
+    }
+    text += static_cast<char>(digit(name[i + 2]) * 16 + digit(name[i + 3]));
+    i += 3;
+  }
+  return text;
+}
+
+CgroupName container(std::string runtime, std::string_view id) {
+  return {.role = CgroupRole::container, .runtime = std::move(runtime), .id = std::string(id)};
+}
+
+}  // namespace
+
+CgroupName classify_cgroup(std::string_view name, std::string_view parent_path) {
+  struct Prefix {
+    std::string_view text, runtime;
+  };
+  static constexpr std::array kPrefixes{
+      Prefix{"docker-", "docker"}, Prefix{"cri-containerd-", "containerd"},
+      Prefix{"nerdctl-", "containerd"}, Prefix{"crio-", "cri-o"}, Prefix{"libpod-", "podman"}};
+  for (const Prefix& prefix : kPrefixes) {
+    if (const auto id = between(name, prefix.text, ".scope"); is_container_id(id))
+      return container(std::string(prefix.runtime), id);
+    if (const auto id = between(name, prefix.text, ""); is_container_id(id))
+      return container(std::string(prefix.runtime), id);
+  }
+  const bool in_kubernetes = parent_path.find("kubepods") != std::string_view::npos;
+  if (is_container_id(name)) {
+    if (last_part(parent_path) == "docker") return container("docker", name);
+    if (in_kubernetes) return container("cri", name);
+  }
+  if (name.starts_with("kubepods"))
+    if (const std::size_t pod = name.find("-pod");
+        pod != std::string_view::npos && name.ends_with(".slice")) {
+      std::string uid(name.substr(pod + 4, name.size() - pod - 4 - std::strlen(".slice")));
+      std::ranges::replace(uid, '_', '-');  // "-" nests slices, so kubelet writes "_"
+      return {.role = CgroupRole::pod, .runtime = "cri", .id = uid};
+    }
+  if (const auto uid = between(name, "pod", ""); in_kubernetes && !uid.empty())
+    return {.role = CgroupRole::pod, .runtime = "cri", .id = std::string(uid)};
+  if (const auto id = between(name, "lxc.payload.", ""); !id.empty()) return container("lxc", id);
+  if (const auto id = between(name, "systemd-nspawn@", ".service"); !id.empty())
+    return container("nspawn", unescaped(id));
+  if (const auto id = between(name, "machine-", ".scope"); !id.empty()) {
+    const std::string machine = unescaped(id);
+    if (machine.starts_with("qemu-"))
+      return {.role = CgroupRole::machine, .runtime = "qemu", .id = machine};
+    return container("nspawn", machine);
+  }
+  // Neither login sessions nor the helpers beside each podman and CRI-O container are services.
+  const bool session = name.starts_with("session-") || name == "init.scope" ||
+                       name.find("-conmon-") != std::string_view::npos;
+  if (name.ends_with(".service") || (name.ends_with(".scope") && !session))
+    return {.role = CgroupRole::service, .runtime = "", .id = unescaped(name)};
+  return {};
+}
+
+CgroupUnit unit_of(std::string_view path) {
+  CgroupUnit unit;
+  std::string pod_path;
+  for (std::size_t end = 0; end < path.size();) {
+    const std::size_t start = end == 0 ? 0 : end + 1;
+    end = std::min(path.find('/', start), path.size());
+    const std::string_view parent = start == 0 ? std::string_view{} : path.substr(0, start - 1);
+    CgroupName name = classify_cgroup(path.substr(start, end - start), parent);
+    const std::string here(path.substr(0, end));
+    if (name.role == CgroupRole::pod && pod_path.empty()) pod_path = here;
+    if (name.role == CgroupRole::container || name.role == CgroupRole::machine)
+      return {.path = here, .name = std::move(name), .pod_path = pod_path};
+    if (name.role == CgroupRole::service && unit.path.empty())
+      unit = {.path = here, .name = std::move(name)};
+  }
+  return unit;
+}
+
+Result<std::string> find_cgroup2_mount() {
+  for (const char* path : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+    struct statfs file_system{};
+    if (::statfs(path, &file_system) == 0 && file_system.f_type == CGROUP2_SUPER_MAGIC)
+      return std::string(path);
+  }
+  return fail(ErrorKind::unsupported,
+              "cgroup v2 is mounted neither at /sys/fs/cgroup nor at /sys/fs/cgroup/unified");
+}
+
+Result<CgroupTree> CgroupTree::open(std::string root) {
+  UniqueFd inotify(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (!inotify) return fail_errno("inotify");
+  return CgroupTree(std::move(root), std::move(inotify));
+}
+
+Result<void> CgroupTree::read_below(const std::string& path, std::vector<Cgroup>& found) {
+  const std::string directory = path.empty() ? root_ : root_ + "/" + path;
+  struct statx facts{};
+  if (::statx(AT_FDCWD, directory.c_str(), AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &facts))
+    return fail_errno(directory);
+  if (!watches_.contains(facts.stx_ino)) {
+    // kernfs reports writes to cgroup.events and cgroup.procs as IN_MODIFY of the directory's.
+    const int watch = ::inotify_add_watch(inotify_.get(), directory.c_str(),
+                                          IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVED_TO |
+                                              IN_MOVED_FROM | IN_ONLYDIR | IN_DONT_FOLLOW);
+    if (watch < 0 && errno == ENOENT) return fail_errno(directory);
+    if (watch < 0)
+      ++unwatched;
+    else
+      watches_[facts.stx_ino] = watch;
+  }
+  Cgroup cgroup{.path = path, .id = facts.stx_ino};
+  if (facts.stx_mask & STATX_BTIME)
+    cgroup.born =
+        std::chrono::seconds(facts.stx_btime.tv_sec) + nanoseconds(facts.stx_btime.tv_nsec);
+  // EOPNOTSUPP: a threaded cgroup, whose processes are listed in its threaded domain.
+  if (const auto text = read_file_head(directory + "/cgroup.procs", 4 << 20))
+    cgroup.processes = parse_process_list(*text);
+  found.push_back(std::move(cgroup));
+
+  std::vector<std::string> children;
+  {
+    const Handle<DIR, ::closedir> listing(::opendir(directory.c_str()));
+    if (!listing) return fail_errno(directory);
+    while (const dirent* entry = ::readdir(listing.get()))
+      if (entry->d_type == DT_DIR && std::strcmp(entry->d_name, ".") != 0 &&
+          std::strcmp(entry->d_name, "..") != 0)
+        children.emplace_back(entry->d_name);
+  }
+  if (std::ranges::count(path, '/') >= kMaxDepth) return {};
+  std::ranges::sort(children);
+  for (const std::string& child : children) {
+    const auto below = read_below(path.empty() ? child : path + "/" + child, found);
+    if (!below && below.error().kind != ErrorKind::gone) return below;
+  }
+  return {};
+}
+
+Result<std::vector<Cgroup>> CgroupTree::read() {
+  unwatched = 0;
+  std::vector<Cgroup> found;
+  if (auto done = read_below("", found); !done) return std::unexpected(done.error());
+  std::set<std::uint64_t> present;
+  for (const Cgroup& cgroup : found) present.insert(cgroup.id);
+  // The kernel removes the watch of a directory that is removed; this forgets its number.
+  std::erase_if(watches_, [&](const auto& watch) { return !present.contains(watch.first); });
+  return found;
+}
+
+Result<bool> CgroupTree::changed() {
+  bool changed = false;
+  alignas(inotify_event) std::array<char, 64 << 10> buffer;
+  for (;;) {
+    const ssize_t size = ::read(inotify_.get(), buffer.data(), buffer.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && errno == EAGAIN) return changed;
+    if (size < 0) return fail_errno("inotify");
+    for (ssize_t offset = 0; offset < size;) {
+      inotify_event event;
+      std::memcpy(&event, buffer.data() + offset, sizeof event);
+      const char* name = buffer.data() + offset + sizeof event;
+      const std::string_view file(name, event.len ? strnlen(name, event.len) : 0);
+      // cgroup.events changes when a cgroup's first process enters or its last leaves. Files such
+      // as memory.events change all the time and mean nothing here.
+      const bool directory = (event.mask & IN_ISDIR) && !(event.mask & IN_MODIFY);
+      if (directory || (event.mask & IN_Q_OVERFLOW) || file == "cgroup.events" ||
+          file == "cgroup.procs")
+        changed = true;
+      offset += static_cast<ssize_t>(sizeof event + event.len);
+    }
+  }
+}
+
+}  // namespace ankus

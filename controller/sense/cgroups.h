@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/handle.h"
+#include "base/result.h"
+
+namespace ankus {
+
+/// A cgroup v2 directory (cgroups(7)).
+struct Cgroup {
+  std::string path;                     ///< below the hierarchy's root; "" is the root itself
+  std::uint64_t id = 0;                 ///< the directory's inode: what bpf_skb_cgroup_id returns
+  nanoseconds born{};                   ///< birth time if the file system has it, else 0
+  std::vector<std::int32_t> processes;  ///< directly in it, ascending
+  bool operator==(const Cgroup&) const = default;
+};
+
+enum class CgroupRole {
+  other,
+  container,  ///< of Docker, containerd, CRI-O, podman, nspawn or LXC
+  pod,        ///< of Kubernetes: holds containers
+  machine,    ///< a VM's, made by libvirt
+  service,    ///< a systemd unit: *.service or a *.scope that is no login session
+};
+
+/// What a directory's name says about it; names are conventions of the runtimes, so they decide
+/// only how a workload is shown and which cgroups belong together.
+struct CgroupName {
+  CgroupRole role = CgroupRole::other;
+  std::string runtime;  ///< "docker", "containerd", "cri-o", "podman", "nspawn", "lxc", "cri"
+  std::string id;       ///< container id, pod uid, machine or unit name
+  bool operator==(const CgroupName&) const = default;
+};
+CgroupName classify_cgroup(std::string_view name, std::string_view parent_path);
+
+/// The cgroup that `path` belongs to as a workload: its outermost container or machine, else its
+/// outermost service. role is `other`, and the path empty, if there is none.
+struct CgroupUnit {
+  std::string path;
+  CgroupName name;
+  std::string pod_path;  ///< the pod around a container, "" if none
+  bool operator==(const CgroupUnit&) const = default;
+};
+CgroupUnit unit_of(std::string_view path);
+
+/// Where cgroup v2 is mounted: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` on hybrid hosts.
+Result<std::string> find_cgroup2_mount();
+
+/// Reads a cgroup v2 tree and knows by inotify(7) when it changed.
+class CgroupTree {
+ public:
+  static Result<CgroupTree> open(std::string root);
+
+  /// All directories, parents before children. New ones get a watch before they are listed, so
+  /// nothing is missed in between. Costs about four system calls for each directory.
+  Result<std::vector<Cgroup>> read();
+
+  /// Whether directories came or went, or processes entered or left, since the last call.
+  Result<bool> changed();
+
+  /// For epoll.
+  int fd() const { return inotify_.get(); }
+
+  /// Directories without a watch, since fs.inotify.max_user_watches is used up: changes in them
+  /// are seen at the next full scan only.
+  std::uint64_t unwatched = 0;
+
+ private:
+  CgroupTree(std::string root, UniqueFd inotify)
+      : root_(std::move(root)), inotify_(std::move(inotify)) {}
+  Result<void> read_below(const std::string& path, std::vector<Cgroup>& found);
+
+  std::string root_;
+  UniqueFd inotify_;
+  std::map<std::uint64_t, int> watches_;  ///< inode -> watch descriptor
+};
+
+}  // namespace ankus
