@@ -36,7 +36,7 @@ Result<double> parse_number_with_unit(std::string_view text, std::string_view wh
   std::string allowed;
   for (const Unit& u : units) {
     if (ec == std::errc() && unit == u.name) {
-      if (number < 0) break;
+      if (number < 0 || !std::isfinite(number)) break;  // from_chars takes "nan" and "inf"
       return number * u.factor;
     }
     allowed += (allowed.empty() ? "" : ", ") + std::string(u.name);
@@ -65,7 +65,7 @@ std::string scaled_text(double value, std::span<const Unit> units, std::string_v
 
 Result<std::uint64_t> whole(Result<double> value, std::string_view text) {
   if (!value) return std::unexpected(value.error());
-  if (*value > 1.8e19) return fail(ErrorKind::invalid, quoted(text) + " is too large");
+  if (*value > 9.2e18) return fail(ErrorKind::invalid, quoted(text) + " is too large");
   return static_cast<std::uint64_t>(std::llround(*value));
 }
 

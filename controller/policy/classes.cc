@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/classes.h"
+
+#include <algorithm>
+
+namespace ankus {
+namespace {
+
+constexpr std::uint32_t kEthernetHeader = 14;
+constexpr std::uint64_t kShortestQuantum = 1'500 + kEthernetHeader;
+constexpr std::uint64_t kLongestQuantum = 200'000;  // above it sch_htb.c warns in the kernel's log
+
+/// HTB's default burst is one packet, which costs throughput: at 1 Gbit/s 4 %, at 5 Gbit/s 20 %.
+/// The kernel keeps a burst as a time in ticks of 64 ns: it reads back to within one tick's bytes.
+Bytes burst_of(BitRate rate, std::uint32_t mtu) {
+  const std::uint64_t packet = std::max<std::uint64_t>(mtu, 1'500) + kEthernetHeader;
+  return {std::max<std::uint64_t>(10 * packet, (rate * std::chrono::microseconds(200)).count)};
+}
+
+/// How much a class sends before the next of its priority has its turn: 1 ms at its rate.
+Bytes quantum_of(BitRate rate, std::uint32_t mtu) {
+  const std::uint64_t packet = std::max<std::uint64_t>(mtu + kEthernetHeader, kShortestQuantum);
+  return {std::clamp<std::uint64_t>((rate * milliseconds(1)).count, packet, kLongestQuantum)};
+}
+
+BitRate whole_bytes(BitRate rate) { return {rate.bits_per_second / 8 * 8}; }
+
+}  // namespace
+
+std::vector<Match> class_matches(const Policy& policy) {
+  std::vector<Match> different;
+  for (const Rule& rule : policy.rules)
+    if (std::ranges::find(different, rule.match) == different.end())
+      different.push_back(rule.match);
+  return different;
+}
+
+std::uint16_t class_minor(const std::vector<Match>& class_matches, const Workload& workload,
+                          Weight flow) {
+  for (std::size_t i = 0; i < class_matches.size(); ++i)
+    if (matches(class_matches[i], workload, flow))
+      return static_cast<std::uint16_t>(kFirstBlockMinor + i);
+  return kProbationMinor;
+}
+
+Bytes fast_threshold(const FastRule& fast, BitRate rate) {
+  return std::max(fast.floor, rate * fast.share * fast.window);
+}
+
+HtbClass total_class(BitRate total, std::uint32_t mtu) {
+  const BitRate rate = std::max(whole_bytes(total), kLeastClassRate);
+  return {.parent = TcHandle{},
+          .rate = rate,
+          .ceil = rate,
+          .burst = burst_of(rate, mtu),
+          .cburst = burst_of(rate, mtu),
+          .quantum = quantum_of(rate, mtu)};
+}
+
+HtbClass share_class(BitRate total, Share guarantee, Share limit, std::uint32_t priority,
+                     std::uint32_t mtu) {
+  const BitRate rate = std::max(whole_bytes(total * guarantee), kLeastClassRate);
+  const BitRate ceil = std::max(whole_bytes(total * limit), rate);
+  return {.parent = make_handle(kOurMajor, kTotalMinor),
+          .rate = rate,
+          .ceil = ceil,
+          .burst = burst_of(rate, mtu),
+          .cburst = burst_of(ceil, mtu),
+          .priority = priority,
+          .quantum = quantum_of(rate, mtu)};
+}
+
+Bytes default_queue(const Policy& policy, const Match& match, BitRate total) {
+  if (match.footprint != Weight::light) return std::max(Bytes{256'000}, total * milliseconds(60));
+  // Short, since what waits in it waits in front of every mouse: 2.5 ms of the link. But never
+  // shorter than one segmentation-offload packet that does not by itself make its flow fast: such
+  // a packet would never fit.
+  static constexpr Bytes kLargestPacket{72'000};
+  return std::max({Bytes{64'000}, total * std::chrono::microseconds(2'500),
+                   std::min(kLargestPacket, fast_threshold(policy.fast, total))});
+}
+
+Bytes probation_queue(BitRate total) { return std::max(Bytes{128'000}, total * milliseconds(10)); }
+
+ByteFifo leaf_queue(std::uint16_t minor, Bytes limit) {
+  return {.handle = make_handle(static_cast<std::uint16_t>(kOurLeafBase + minor), 0),
+          .limit = limit};
+}
+
+}  // namespace ankus

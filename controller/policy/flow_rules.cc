@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/flow_rules.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "policy/classes.h"
+#include "policy/shaping.h"
+
+namespace ankus {
+namespace {
+
+constexpr Bytes kMost32{std::numeric_limits<std::uint32_t>::max()};
+constexpr Bytes kMost31{std::numeric_limits<std::int32_t>::max()};
+
+LinkFlowRules rules_for(const Policy& policy, Device device, std::optional<BitRate> rate) {
+  const BitRate known = rate.value_or(BitRate{});  // of rate 0 the floors are left
+  LinkFlowRules rules{.device = std::move(device),
+                      .rate = rate,
+                      .fast_bytes = std::min(kMost32, fast_threshold(policy.fast, known)),
+                      .admission_burst = std::clamp(known * policy.admission.burst,
+                                                    kSmallestAdmissionBurst, kMost31)};
+  if (rate) rules.admission_rate = *rate * policy.admission.share;
+  return rules;
+}
+
+LinkFlowRules shaped_rules_for(const Policy& policy, const Device& device, BitRate total) {
+  LinkFlowRules rules = rules_for(policy, device, total);
+  rules.shaped = true;
+  rules.probation_class = kProbationMinor;
+  return rules;
+}
+
+}  // namespace
+
+FlowRules flow_rules(const Snapshot& snapshot, const Policy& policy) {
+  FlowRules rules{.fast_window = policy.fast.window,
+                  .fast_hold = policy.fast.hold,
+                  .prove = policy.probation.prove,
+                  .admission_hold = policy.admission.hold,
+                  .elephant_bytes = policy.elephant.bytes,
+                  .elephant_window = policy.elephant.held,
+                  .elephant_calm = policy.elephant.calm,
+                  .footprint_window = policy.footprint.window,
+                  .footprint_calm = policy.footprint.calm};
+  const Shaping shaping = resolve_shaping(snapshot, policy);
+  for (const ShapedLink& shaped : shaping.links) {
+    rules.links.push_back(shaped_rules_for(policy, shaped.link.device, shaped.total));
+    if (!shaped.download) continue;
+    rules.links.push_back(shaped_rules_for(policy, shaped.download->ifb, shaped.download->total));
+    rules.links.back().receives_for = shaped.link.device;
+  }
+  for (const Link& link : uplinks(snapshot)) {
+    const bool known = std::ranges::any_of(
+        rules.links, [&](const LinkFlowRules& known) { return known.device == link.device; });
+    if (!known)
+      rules.links.push_back(
+          rules_for(policy, link.device, link_rate(link_policy(snapshot, policy, link), link)));
+  }
+
+  std::optional<BitRate> slowest;
+  for (const LinkFlowRules& link : rules.links)
+    if (link.rate) slowest = slowest ? std::min(*slowest, *link.rate) : *link.rate;
+  if (slowest) {
+    rules.elephant_rate_bytes = *slowest * policy.elephant.rate * policy.elephant.held;
+    rules.footprint_heavy = *slowest * policy.footprint.heavy_rate;
+  }
+  return rules;
+}
+
+}  // namespace ankus

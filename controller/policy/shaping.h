@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/plan.h"
+#include "model/snapshot.h"
+#include "policy/policy.h"
+
+namespace ankus {
+
+/// What a device receives, shaped on its way through an ifb device.
+struct Download {
+  Device ifb;
+  BitRate total;
+};
+
+/// A device that bandwidth rules name and that can be shaped.
+struct ShapedLink {
+  Link link;
+  BitRate rate;             ///< stated, else the driver's
+  BitRate total;            ///< what it is shaped to
+  std::string why_total;    ///< "200 Mbit as [link.eth0] states"
+  std::vector<Rule> rules;  ///< whose bandwidth blocks apply to it, in the policy's order
+  std::optional<Download> download;
+};
+
+/// Which of the devices that the policy names are shaped, and why the others are not.
+struct Shaping {
+  std::vector<ShapedLink> links;
+  std::vector<Refusal> refusals;
+};
+Shaping resolve_shaping(const Snapshot& snapshot, const Policy& policy);
+
+/// The devices that kUplink stands for: those of the default routes, where the queue is.
+std::vector<Link> uplinks(const Snapshot& snapshot);
+
+/// What the policy states of a device: [link.NAME], for an uplink else [link.uplink], else
+/// defaults.
+LinkPolicy link_policy(const Snapshot& snapshot, const Policy& policy, const Link& link);
+
+/// Stated, else what the driver reports where that can be believed.
+std::optional<BitRate> link_rate(const LinkPolicy& stated, const Link& link);
+
+}  // namespace ankus
