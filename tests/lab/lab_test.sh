@@ -158,10 +158,14 @@ check_down() {
   claim "up takes less than 1.5 s: $took ms" [ $took -lt 1500 ]
   claim "up of the same name is refused" bash -c '! "$0" up --name "$1" 2>/dev/null' "$lab" "${name}b"
   for place in host wire srv web; do
-    inside $place sleep 1000 &
+    # Not by inside(): $! must be the sleep itself, which lab's last exec becomes.
+    "$lab" exec "$name" $place sleep 1000 &
     pids+=($!)
   done
   disown -a
+  for pid in "${pids[@]}"; do
+    until [[ $(<"/proc/$pid/comm") == sleep ]]; do sleep 0.01; done
+  done
   eval "$("$lab" env --name "$name" | grep '^LAB_C_web_PID')"
   pids+=("$LAB_C_web_PID")
   claim "down succeeds" "$lab" down --name "$name"
