@@ -33,6 +33,15 @@ std::unexpected<Error> unreadable(const std::string& path, std::string_view want
   return fail(ErrorKind::refused, path + ": holds no " + std::string(wanted));
 }
 
+Result<std::uint64_t> namespace_inode(const std::string& path) {
+  const auto target = read_link(path);
+  if (!target) return std::unexpected(target.error());
+  const std::string_view text = *target;
+  if (text.starts_with("net:[") && text.ends_with("]"))
+    if (const auto inode = number_in<std::uint64_t>(text.substr(5, text.size() - 6))) return *inode;
+  return unreadable(path, "net:[NUMBER]");
+}
+
 }  // namespace
 
 Result<std::string> read_file_head(const std::string& path, std::size_t limit) {
@@ -97,13 +106,11 @@ Result<std::vector<std::int32_t>> Procfs::processes() const {
 std::string Procfs::netns_path(std::int32_t pid) const { return path_of(root, pid, "ns/net"); }
 
 Result<std::uint64_t> Procfs::netns_inode(std::int32_t pid) const {
-  const std::string path = netns_path(pid);
-  const auto target = read_link(path);
-  if (!target) return std::unexpected(target.error());
-  std::string_view text = *target;
-  if (text.starts_with("net:[") && text.ends_with("]"))
-    if (const auto inode = number_in<std::uint64_t>(text.substr(5, text.size() - 6))) return *inode;
-  return unreadable(path, "net:[NUMBER]");
+  return namespace_inode(netns_path(pid));
+}
+
+Result<std::uint64_t> Procfs::own_netns_inode() const {
+  return namespace_inode(root + "/self/ns/net");
 }
 
 Result<std::string> Procfs::comm(std::int32_t pid) const {

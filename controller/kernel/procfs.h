@@ -19,6 +19,8 @@ struct Procfs {
   Result<std::vector<std::int32_t>> processes() const;
   /// The number in the link /proc/PID/ns/net.
   Result<std::uint64_t> netns_inode(std::int32_t pid) const;
+  /// The same of this process.
+  Result<std::uint64_t> own_netns_inode() const;
   std::string netns_path(std::int32_t pid) const;
   Result<std::string> comm(std::int32_t pid) const;
   /// Base name of the executable's path, without the " (deleted)" of a replaced one.
