@@ -170,6 +170,8 @@ static __always_inline void find_owner(struct sk_buff *skb, struct connection *c
   } else if ((cgroup = cgroup_of(skb)) && (service = bpf_map_lookup_elem(&ankus_cgroups, &cgroup))) {
     give_to(flow, *service, direction, 0);
     count(ANKUS_COUNT_OWNER_BY_CGROUP);
+  } else {
+    count(ANKUS_COUNT_NO_OWNER);
   }
 }
 

@@ -108,7 +108,6 @@ static __always_inline struct ankus_flow *make_flow(struct ankus_flow_key *key, 
   error = bpf_map_update_elem(&ankus_flows, key, &fresh, BPF_NOEXIST);
   if (error == 0) {
     if (bucket) __sync_fetch_and_add(&bucket->live_flows, 1);
-    if (owner == 0) count(ANKUS_COUNT_NO_OWNER);
   } else if (error == -7 /* E2BIG */ || error == -12 /* ENOMEM */) {
     count(ANKUS_COUNT_MAP_FULL);
     return 0;

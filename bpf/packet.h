@@ -95,7 +95,7 @@ static __always_inline void at_workload(struct packet *p, __be16 protocol, int f
                                         const struct ankus_config *rule) {
   __u32 owner = p->device->owner;
   struct ankus_flow *flow;
-  int local_is_b = from_workload ? p->direction : !p->direction;
+  int local_is_b;
 
   count(ANKUS_COUNT_HIT_WORKLOAD);
   use(owner, from_workload, p->length, 1);
@@ -143,11 +143,13 @@ static __always_inline void find_owner_at_uplink(struct packet *p, struct ankus_
   if (flow->owner || (flow->flags & ANKUS_FLOW_OWNER_TRIED) || !leaving) return;
   flow->flags |= ANKUS_FLOW_OWNER_TRIED;
   cgroup = packet_cgroup(p->context);
-  if (!cgroup) return;
-  service = bpf_map_lookup_elem(&ankus_cgroups, &cgroup);
-  if (!service) return;
-  give_to(flow, *service, p->direction, 0);
-  count(ANKUS_COUNT_OWNER_BY_CGROUP);
+  service = cgroup ? bpf_map_lookup_elem(&ankus_cgroups, &cgroup) : 0;
+  if (service) {
+    give_to(flow, *service, p->direction, 0);
+    count(ANKUS_COUNT_OWNER_BY_CGROUP);
+  } else {
+    count(ANKUS_COUNT_NO_OWNER);
+  }
 }
 
 /* The class (minor number) of a packet of `flow` on a device with a tree. */

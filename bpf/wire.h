@@ -134,7 +134,7 @@ enum ankus_counter {
   ANKUS_COUNT_MAP_BUSY,      /* the hash bucket's lock was taken: as above, for this packet */
   ANKUS_COUNT_OVER_QUOTA,
   ANKUS_COUNT_EVENT_LOST,    /* ring buffer full: user space reads the map again */
-  ANKUS_COUNT_NO_OWNER,      /* new flows whose owner nobody knew */
+  ANKUS_COUNT_NO_OWNER,      /* times that a flow's owner was looked for and nobody knew */
   ANKUS_COUNT_LEASE_EXPIRED, /* packets classed as unknown since nobody renewed the row */
   ANKUS_COUNT_UNPARSED,      /* packets that are not IP, or cut short */
   ANKUS_COUNT_HIT_CONNTRACK, /* "attached" proves nothing: each hook counts that it fires */

@@ -104,7 +104,8 @@ Result<UniqueFd> attach_tcx(int program, std::uint32_t ifindex, TcxHook hook) {
   return create_link(request, "attach tcx link");
 }
 
-Result<UniqueFd> attach_netfilter(int program, std::uint32_t family, std::uint32_t hook, std::int32_t priority) {
+Result<UniqueFd> attach_netfilter(int program, std::uint32_t family, std::uint32_t hook,
+                                  std::int32_t priority) {
   LinkCreate request{};
   request.program = static_cast<std::uint32_t>(program);
   request.attach_type = kNetfilterAttach;
@@ -136,7 +137,8 @@ Result<LinkInfo> link_info(int link) {
     std::uint32_t fd, length;
     std::uint64_t info;
   } request{static_cast<std::uint32_t>(link), sizeof info, reinterpret_cast<std::uint64_t>(&info)};
-  if (syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &request, sizeof request) != 0) return fail_errno("read link");
+  if (syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &request, sizeof request) != 0)
+    return fail_errno("read link");
   constexpr std::uint32_t kTcx = 11;  // BPF_LINK_TYPE_TCX
   return LinkInfo{.program_id = info.program_id, .ifindex = info.type == kTcx ? info.ifindex : 0};
 }
@@ -158,7 +160,8 @@ Result<std::uint32_t> test_run(int program) {
 }
 
 Result<void> pin(int fd, const std::string& path) {
-  if (const int error = bpf_obj_pin(fd, path.c_str()); error != 0) return fail_errno("pin " + path, -error);
+  if (const int error = bpf_obj_pin(fd, path.c_str()); error != 0)
+    return fail_errno("pin " + path, -error);
   return {};
 }
 
@@ -181,7 +184,8 @@ Result<MapShape> map_shape(int map) {
 }
 
 Result<void> map_lookup(int map, const void* key, void* value) {
-  if (const int error = bpf_map_lookup_elem(map, key, value); error != 0) return fail_errno("map lookup", -error);
+  if (const int error = bpf_map_lookup_elem(map, key, value); error != 0)
+    return fail_errno("map lookup", -error);
   return {};
 }
 
@@ -196,8 +200,9 @@ Result<void> map_update_batch(int map, const void* keys, const void* values, std
   LIBBPF_OPTS(bpf_map_batch_opts, options, .elem_flags = BPF_ANY);
   std::uint32_t done = count;
   if (const int error = bpf_map_update_batch(map, keys, values, &done, &options); error != 0)
-    return fail_errno("map update of " + std::to_string(count) + " entries, " + std::to_string(done) + " done",
-                      -error);
+    return fail_errno(
+        "map update of " + std::to_string(count) + " entries, " + std::to_string(done) + " done",
+        -error);
   return {};
 }
 
@@ -216,8 +221,8 @@ Result<void> map_for_each(int map, std::size_t key_size, std::size_t value_size,
   LIBBPF_OPTS(bpf_map_batch_opts, options);
   while (true) {
     std::uint32_t count = kBatch;
-    const int error =
-        bpf_map_lookup_batch(map, first ? nullptr : &in, &out, keys.data(), values.data(), &count, &options);
+    const int error = bpf_map_lookup_batch(map, first ? nullptr : &in, &out, keys.data(),
+                                           values.data(), &count, &options);
     if (error != 0 && error != -ENOENT) return fail_errno("map read", -error);
     for (std::uint32_t i = 0; i < count; ++i) each(&keys[i * key_size], &values[i * value_size]);
     if (error == -ENOENT) return {};

@@ -41,7 +41,8 @@ enum class TcxHook : std::uint32_t { ingress = 46, egress = 47 };
 /// At the head of the device's chain; kernel 6.6 and later, else Error{unsupported or invalid}.
 Result<UniqueFd> attach_tcx(int program, std::uint32_t ifindex, TcxHook hook);
 /// `family` is NFPROTO_IPV4 or _IPV6, `hook` an NF_INET_*; in the caller's network namespace; 6.4.
-Result<UniqueFd> attach_netfilter(int program, std::uint32_t family, std::uint32_t hook, std::int32_t priority);
+Result<UniqueFd> attach_netfilter(int program, std::uint32_t family, std::uint32_t hook,
+                                  std::int32_t priority);
 /// tp_btf, fentry and fexit programs name their target themselves.
 Result<UniqueFd> attach_tracing(int program);
 /// Lets a link run another program, with no packet in between unseen.
@@ -90,9 +91,12 @@ class Map {
     if (auto done = map_lookup(fd_, &key, &value); !done) return std::unexpected(done.error());
     return value;
   }
-  Result<void> update(const Key& key, const Value& value) const { return map_update(fd_, &key, &value); }
+  Result<void> update(const Key& key, const Value& value) const {
+    return map_update(fd_, &key, &value);
+  }
   Result<void> update(std::span<const Key> keys, std::span<const Value> values) const {
-    return map_update_batch(fd_, keys.data(), values.data(), static_cast<std::uint32_t>(keys.size()));
+    return map_update_batch(fd_, keys.data(), values.data(),
+                            static_cast<std::uint32_t>(keys.size()));
   }
   Result<void> erase(const Key& key) const { return map_erase(fd_, &key); }
   Result<void> for_each(const std::function<void(const Key&, const Value&)>& each) const {
@@ -104,7 +108,8 @@ class Map {
   Result<std::vector<Value>> lookup_per_cpu(const Key& key) const {
     static_assert(sizeof(Value) % 8 == 0, "the kernel rounds per-CPU values up to 8 bytes");
     std::vector<Value> values(possible_cpus());
-    if (auto done = map_lookup(fd_, &key, values.data()); !done) return std::unexpected(done.error());
+    if (auto done = map_lookup(fd_, &key, values.data()); !done)
+      return std::unexpected(done.error());
     return values;
   }
 

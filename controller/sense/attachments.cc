@@ -18,7 +18,8 @@ constexpr std::uint32_t kLocalIn = 1, kPostRouting = 4;
 constexpr std::int32_t kAfterNat = 300;  // NF_IP_PRI_NAT_SRC is 100
 
 std::string hook_name(std::uint32_t ifindex, bpf::TcxHook hook) {
-  return "tcx-" + std::to_string(ifindex) + (hook == bpf::TcxHook::ingress ? "-ingress" : "-egress");
+  return "tcx-" + std::to_string(ifindex) +
+         (hook == bpf::TcxHook::ingress ? "-ingress" : "-egress");
 }
 
 std::vector<std::string> entries(const std::string& directory) {
@@ -42,18 +43,22 @@ Result<void> Attachments::watch_conntrack() {
   if (conntrack()) return {};
   if (programs_->conntrack == Programs::Conntrack::trampolines) {
     int number = 0;
-    for (const char* program : {"ankus_conntrack_in", "ankus_conntrack_confirm", "ankus_conntrack_free"}) {
-      auto done = attach("conntrack-" + std::to_string(number++), bpf::attach_tracing(programs_->program(program)));
+    for (const char* program :
+         {"ankus_conntrack_in", "ankus_conntrack_confirm", "ankus_conntrack_free"}) {
+      auto done = attach("conntrack-" + std::to_string(number++),
+                         bpf::attach_tracing(programs_->program(program)));
       if (!done) return done;
     }
     return {};
   }
-  if (programs_->conntrack == Programs::Conntrack::none) return fail(ErrorKind::unsupported, "no conntrack sensor is loaded");
+  if (programs_->conntrack == Programs::Conntrack::none)
+    return fail(ErrorKind::unsupported, "no conntrack sensor is loaded");
   int number = 0;
   for (const std::uint32_t family : {kIpv4, kIpv6})
     for (const std::uint32_t hook : {kPostRouting, kLocalIn}) {
       auto done = attach("conntrack-" + std::to_string(number++),
-                         bpf::attach_netfilter(programs_->program("ankus_conntrack_link"), family, hook, kAfterNat));
+                         bpf::attach_netfilter(programs_->program("ankus_conntrack_link"), family,
+                                               hook, kAfterNat));
       if (!done) return done;
     }
   return {};
@@ -63,18 +68,24 @@ Result<void> Attachments::attach_tracepoints() {
   if (form_ == DeviceForm::tracepoint) return {};
   for (const char* program : {"ankus_device_receives", "ankus_device_sends"}) {
     const int fd = programs_->program(program);
-    if (fd < 0) return fail(ErrorKind::unsupported, "neither tcx links nor BTF tracepoints: devices are not watched");
-    if (auto done = attach(std::string("tracepoint-") + program, bpf::attach_tracing(fd)); !done) return done;
+    if (fd < 0)
+      return fail(ErrorKind::unsupported,
+                  "neither tcx links nor BTF tracepoints: devices are not watched");
+    if (auto done = attach(std::string("tracepoint-") + program, bpf::attach_tracing(fd)); !done)
+      return done;
   }
   form_ = DeviceForm::tracepoint;
-  downgrades_.push_back("devices are watched by tracepoints: this kernel has no tcx (6.6 and later have)");
+  downgrades_.push_back(
+      "devices are watched by tracepoints: this kernel has no tcx (6.6 and later have)");
   return {};
 }
 
-Result<void> Attachments::attach_device(std::uint32_t ifindex, const std::string& program, bpf::TcxHook hook) {
+Result<void> Attachments::attach_device(std::uint32_t ifindex, const std::string& program,
+                                        bpf::TcxHook hook) {
   if (form_ == DeviceForm::tracepoint || links_.contains(hook_name(ifindex, hook))) return {};
   auto link = bpf::attach_tcx(programs_->program(program), ifindex, hook);
-  if (!link && form_ == DeviceForm::none && link.error().kind != ErrorKind::gone) return attach_tracepoints();
+  if (!link && form_ == DeviceForm::none && link.error().kind != ErrorKind::gone)
+    return attach_tracepoints();
   if (!link) return with_context("ifindex " + std::to_string(ifindex), link.error());
   form_ = DeviceForm::tcx;
   links_[hook_name(ifindex, hook)] = std::move(*link);
@@ -82,12 +93,14 @@ Result<void> Attachments::attach_device(std::uint32_t ifindex, const std::string
 }
 
 Result<void> Attachments::watch_workload(std::uint32_t ifindex) {
-  if (auto done = attach_device(ifindex, "ankus_workload_sends", bpf::TcxHook::ingress); !done) return done;
+  if (auto done = attach_device(ifindex, "ankus_workload_sends", bpf::TcxHook::ingress); !done)
+    return done;
   return attach_device(ifindex, "ankus_workload_receives", bpf::TcxHook::egress);
 }
 
 Result<void> Attachments::watch_uplink(std::uint32_t ifindex, bool egress) {
-  if (auto done = attach_device(ifindex, "ankus_uplink_receives", bpf::TcxHook::ingress); !done) return done;
+  if (auto done = attach_device(ifindex, "ankus_uplink_receives", bpf::TcxHook::ingress); !done)
+    return done;
   if (egress) return attach_device(ifindex, "ankus_uplink_sends", bpf::TcxHook::egress);
   links_.erase(hook_name(ifindex, bpf::TcxHook::egress));
   return {};
@@ -107,7 +120,8 @@ Result<void> Attachments::pin(const std::string& directory) {
     if (rename(fresh.c_str(), path.c_str()) != 0) return fail_errno("rename " + fresh);
   }
   for (const std::string& name : entries(directory))
-    if (!links_.contains(name)) (void)unlink((directory + "/" + name).c_str());  // of what is no longer watched
+    if (!links_.contains(name))
+      (void)unlink((directory + "/" + name).c_str());  // of what is no longer watched
   return {};
 }
 

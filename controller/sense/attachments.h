@@ -9,8 +9,8 @@
 
 namespace ankus {
 
-/// The links by which the sensors see packets. Only links: watching adds no qdisc and no filter. They
-/// go with this object unless they are pinned.
+/// The links by which the sensors see packets. Only links: watching adds no qdisc and no filter.
+/// They go with this object unless they are pinned.
 class Attachments {
  public:
   explicit Attachments(const Programs& programs) : programs_(&programs) {}
@@ -39,7 +39,8 @@ class Attachments {
   Result<void> attach_tracepoints();
 
   const Programs* programs_;
-  std::map<std::string, UniqueFd> links_;  ///< "conntrack-0", "tcx-IFINDEX-ingress", "tracepoint-..."
+  std::map<std::string, UniqueFd>
+      links_;  ///< "conntrack-0", "tcx-IFINDEX-ingress", "tracepoint-..."
   DeviceForm form_ = DeviceForm::none;
   std::vector<std::string> downgrades_;
 };

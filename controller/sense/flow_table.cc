@@ -30,11 +30,14 @@ FlowEvent event_of(const ankus_event& raw) {
   return event;
 }
 
-std::uint32_t clamp32(std::uint64_t value) { return value > 0x7fffffff ? 0x7fffffff : static_cast<std::uint32_t>(value); }
+std::uint32_t clamp32(std::uint64_t value) {
+  return value > 0x7fffffff ? 0x7fffffff : static_cast<std::uint32_t>(value);
+}
 
 }  // namespace
 
-Flow flow_of(const ankus_flow_key& key, const ankus_flow& flow, std::uint32_t now_jiffies, nanoseconds tick) {
+Flow flow_of(const ankus_flow_key& key, const ankus_flow& flow, std::uint32_t now_jiffies,
+             nanoseconds tick) {
   const bool local_is_b = (flow.flags & ANKUS_FLOW_LOCAL_IS_B) != 0;
   const int out = local_is_b ? 1 : 0;
   const Endpoint a = endpoint(key.a, key.a_port), b = endpoint(key.b, key.b_port);
@@ -55,12 +58,18 @@ Flow flow_of(const ankus_flow_key& key, const ankus_flow& flow, std::uint32_t no
   for (const __u32 until : flow.fast_until)
     if (until != 0 && static_cast<std::int32_t>(now_jiffies - until) < 0) result.fast = true;
   if (flow.inner.protocol != 0) {
-    // Before NAT the owner's end has another address; the remote end is the one that both keys have.
-    const Endpoint inner_a = endpoint(flow.inner.a, flow.inner.a_port), inner_b = endpoint(flow.inner.b, flow.inner.b_port);
-    if (inner_a == result.remote) result.local = inner_b;
-    else if (inner_b == result.remote) result.local = inner_a;
-    else if (inner_a == result.local) result.remote = inner_b;
-    else if (inner_b == result.local) result.remote = inner_a;
+    // Before NAT the owner's end has another address; the remote end is the one that both keys
+    // have.
+    const Endpoint inner_a = endpoint(flow.inner.a, flow.inner.a_port),
+                   inner_b = endpoint(flow.inner.b, flow.inner.b_port);
+    if (inner_a == result.remote)
+      result.local = inner_b;
+    else if (inner_b == result.remote)
+      result.local = inner_a;
+    else if (inner_a == result.local)
+      result.remote = inner_b;
+    else if (inner_b == result.local)
+      result.remote = inner_a;
   }
   return result;
 }
@@ -79,12 +88,14 @@ Result<FlowTable> FlowTable::open(const Programs& programs) {
   table.capacity_ = shape->max_entries;
 
   constexpr std::size_t kLength = sizeof(ankus_bucket) * ANKUS_MAX_WORKLOADS;
-  void* memory = mmap(nullptr, kLength, PROT_READ | PROT_WRITE, MAP_SHARED, programs.map("ankus_buckets"), 0);
+  void* memory =
+      mmap(nullptr, kLength, PROT_READ | PROT_WRITE, MAP_SHARED, programs.map("ankus_buckets"), 0);
   if (memory == MAP_FAILED) return fail_errno("map ankus_buckets into memory");
-  table.buckets_ = std::shared_ptr<ankus_bucket[]>(static_cast<ankus_bucket*>(memory),
-                                                   [](ankus_bucket* p) { (void)munmap(p, kLength); });
+  table.buckets_ = std::shared_ptr<ankus_bucket[]>(
+      static_cast<ankus_bucket*>(memory), [](ankus_bucket* p) { (void)munmap(p, kLength); });
   table.events_ = std::make_unique<Events>();
-  table.ring_.reset(ring_buffer__new(programs.map("ankus_events"), take_event, table.events_.get(), nullptr));
+  table.ring_.reset(
+      ring_buffer__new(programs.map("ankus_events"), take_event, table.events_.get(), nullptr));
   if (!table.ring_) return fail_errno("read ankus_events");
   return table;
 }
@@ -105,7 +116,8 @@ Result<void> FlowTable::set_timing(const FlowTiming& timing) const {
   config.prove = Programs::to_jiffies(timing.prove);
   config.admission_hold = Programs::to_jiffies(timing.admission_hold);
   config.elephant_bytes = timing.elephant_bytes.count;
-  config.elephant_rate_bytes = timing.elephant_window_bytes ? timing.elephant_window_bytes->count : ~0ULL;
+  config.elephant_rate_bytes =
+      timing.elephant_window_bytes ? timing.elephant_window_bytes->count : ~0ULL;
   config.elephant_window = Programs::to_jiffies(timing.elephant_window);
   config.elephant_calm = Programs::to_jiffies(timing.elephant_calm);
   config.flows_per_owner = timing.flows_per_owner;
@@ -117,7 +129,8 @@ Result<void> FlowTable::set_device(const SensedDevice& device) const {
   ankus_device raw{};
   raw.role = device.uplink ? ANKUS_ROLE_UPLINK : ANKUS_ROLE_WORKLOAD;
   raw.owner = device.owner;
-  raw.flags = (device.ifb ? ANKUS_DEVICE_IFB : 0U) | (device.ingress_on_ifb ? ANKUS_DEVICE_INGRESS_ON_IFB : 0U);
+  if (device.ifb) raw.flags |= ANKUS_DEVICE_IFB;
+  if (device.ingress_on_ifb) raw.flags |= ANKUS_DEVICE_INGRESS_ON_IFB;
   raw.header_bytes = device.header_bytes;
   raw.fast_bytes = clamp32(device.fast_bytes.count);
   raw.admission_per_jiffy = clamp32((device.admission * Programs::tick()).count);
@@ -127,12 +140,16 @@ Result<void> FlowTable::set_device(const SensedDevice& device) const {
   return devices_.update(device.ifindex, raw);
 }
 
-Result<void> FlowTable::forget_device(std::uint32_t ifindex) const { return devices_.erase(ifindex); }
+Result<void> FlowTable::forget_device(std::uint32_t ifindex) const {
+  return devices_.erase(ifindex);
+}
 
 Result<void> FlowTable::set_cgroup(std::uint64_t cgroup_id, WorkloadId owner) const {
   return cgroups_.update(cgroup_id, owner);
 }
-Result<void> FlowTable::forget_cgroup(std::uint64_t cgroup_id) const { return cgroups_.erase(cgroup_id); }
+Result<void> FlowTable::forget_cgroup(std::uint64_t cgroup_id) const {
+  return cgroups_.erase(cgroup_id);
+}
 
 Result<std::vector<Flow>> FlowTable::flows() const {
   const auto now = programs_->jiffies();
@@ -146,7 +163,8 @@ Result<std::vector<Flow>> FlowTable::flows() const {
   return flows;
 }
 
-Result<std::size_t> FlowTable::sweep(nanoseconds idle, const std::function<void(const FlowEvent&)>& on_end) const {
+Result<std::size_t> FlowTable::sweep(nanoseconds idle,
+                                     const std::function<void(const FlowEvent&)>& on_end) const {
   const auto now = programs_->jiffies();
   if (!now) return std::unexpected(now.error());
   const std::uint32_t limit = Programs::to_jiffies(idle);
@@ -163,7 +181,8 @@ Result<std::size_t> FlowTable::sweep(nanoseconds idle, const std::function<void(
     if (flow.owner < ANKUS_MAX_WORKLOADS) {
       std::uint32_t& live = buckets_[flow.owner].live_flows;
       std::uint32_t seen = __atomic_load_n(&live, __ATOMIC_RELAXED);
-      while (seen != 0 && !__atomic_compare_exchange_n(&live, &seen, seen - 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+      while (seen != 0 && !__atomic_compare_exchange_n(&live, &seen, seen - 1, true,
+                                                       __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
       }
     }
     if (flow.flags & ANKUS_FLOW_ELEPHANT && on_end)

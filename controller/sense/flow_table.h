@@ -29,15 +29,15 @@ struct FlowTiming {
 /// A device as the kernel side needs to know it.
 struct SensedDevice {
   std::uint32_t ifindex = 0;
-  bool uplink = false;         ///< else a workload's
+  bool uplink = false;  ///< else a workload's
   WorkloadId owner = 0;
-  bool ifb = false;            ///< stands for what an uplink receives
-  bool ingress_on_ifb = false; ///< of an uplink: its ifb sees what it receives
+  bool ifb = false;             ///< stands for what an uplink receives
+  bool ingress_on_ifb = false;  ///< of an uplink: its ifb sees what it receives
   std::uint32_t header_bytes = 14;
-  Bytes fast_bytes;            ///< per fast_window
+  Bytes fast_bytes;  ///< per fast_window
   BitRate admission;
   Bytes admission_burst;
-  std::uint16_t major = 0;     ///< of the tree on it; 0: only watched
+  std::uint16_t major = 0;  ///< of the tree on it; 0: only watched
   std::uint16_t probation_class = 0;
   bool operator==(const SensedDevice&) const = default;
 };
@@ -61,7 +61,8 @@ struct FlowEvent {
 using Counters = std::array<std::uint64_t, ANKUS_COUNTERS>;
 
 /// A flow's entry as a value for people.
-Flow flow_of(const ankus_flow_key& key, const ankus_flow& flow, std::uint32_t now_jiffies, nanoseconds tick);
+Flow flow_of(const ankus_flow_key& key, const ankus_flow& flow, std::uint32_t now_jiffies,
+             nanoseconds tick);
 
 /// The maps behind the sensors, typed. Does not own them.
 class FlowTable {
@@ -79,7 +80,8 @@ class FlowTable {
   Result<std::vector<Flow>> flows() const;
   /// Removes flows that were idle for longer than `idle` and gives their places back. An elephant
   /// that is swept is reported as ended to `on_end`.
-  Result<std::size_t> sweep(nanoseconds idle, const std::function<void(const FlowEvent&)>& on_end) const;
+  Result<std::size_t> sweep(nanoseconds idle,
+                            const std::function<void(const FlowEvent&)>& on_end) const;
   Result<Usage> usage(WorkloadId workload) const;
   Result<Counters> counters() const;
 
@@ -89,7 +91,8 @@ class FlowTable {
   void read_events(const std::function<void(const FlowEvent&)>& each);
 
   std::uint32_t capacity() const { return capacity_; }
-  /// The kernel memory that `flows` entries cost: key, value and the hash's own 48 bytes and bucket.
+  /// The kernel memory that `flows` entries cost: key, value and the hash's own 48 bytes and
+  /// bucket.
   static Bytes memory_for(std::uint32_t flows);
 
  private:

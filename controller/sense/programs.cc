@@ -33,11 +33,13 @@ std::span<const std::byte> elf() {
   return bytes_of(data, size);
 }
 
-constexpr std::array kMaps = {"ankus_flows", "ankus_devices", "ankus_cgroups", "ankus_members", "ankus_buckets",
-                              "ankus_usage", "ankus_config",  "ankus_counters", "ankus_events"};
+constexpr std::array kMaps = {"ankus_flows",   "ankus_devices",  "ankus_cgroups",
+                              "ankus_members", "ankus_buckets",  "ankus_usage",
+                              "ankus_config",  "ankus_counters", "ankus_events"};
 
 bool same_layout(const bpf::MapShape& a, const bpf::MapShape& b) {
-  return a.type == b.type && a.key_size == b.key_size && a.value_size == b.value_size && a.flags == b.flags;
+  return a.type == b.type && a.key_size == b.key_size && a.value_size == b.value_size &&
+         a.flags == b.flags;
 }
 
 }  // namespace
@@ -83,9 +85,12 @@ Result<Programs> Programs::load(const Options& options) {
   for (const auto& [name, fd] : programs.reused_) programs.maps_[name] = fd.get();
   programs.objects_.push_back(std::move(*device));
 
-  auto tracepoint = bpf::Object::load(elf<device_tracepoint__elf_bytes>(), "device_tracepoint", programs.maps_, nullptr);
-  if (tracepoint) programs.objects_.push_back(std::move(*tracepoint));
-  else programs.downgrades.push_back("no BTF tracepoints: " + tracepoint.error().text);
+  auto tracepoint = bpf::Object::load(elf<device_tracepoint__elf_bytes>(), "device_tracepoint",
+                                      programs.maps_, nullptr);
+  if (tracepoint)
+    programs.objects_.push_back(std::move(*tracepoint));
+  else
+    programs.downgrades.push_back("no BTF tracepoints: " + tracepoint.error().text);
 
   programs.load_conntrack();
   return programs;
@@ -94,26 +99,30 @@ Result<Programs> Programs::load(const Options& options) {
 void Programs::load_conntrack() {
   if (conntrack != Conntrack::none) return;
   std::erase_if(downgrades, [](const std::string& line) { return line.starts_with("conntrack"); });
-  auto trampoline = bpf::Object::load(elf<conntrack_trampoline__elf_bytes>(), "conntrack_trampoline", maps_, nullptr);
+  auto trampoline = bpf::Object::load(elf<conntrack_trampoline__elf_bytes>(),
+                                      "conntrack_trampoline", maps_, nullptr);
   if (trampoline) {
     objects_.push_back(std::move(*trampoline));
     conntrack = Conntrack::trampolines;
     return;
   }
-  auto link = bpf::Object::load(elf<conntrack_netfilter__elf_bytes>(), "conntrack_netfilter", maps_, [](bpf_object& object) {
-    bpf_program* program = bpf_object__find_program_by_name(&object, "ankus_conntrack_link");
-    (void)bpf_program__set_type(program, kNetfilterProgram);
-    (void)bpf_program__set_expected_attach_type(program, kNetfilterAttach);
-  });
+  auto link = bpf::Object::load(
+      elf<conntrack_netfilter__elf_bytes>(), "conntrack_netfilter", maps_, [](bpf_object& object) {
+        bpf_program* program = bpf_object__find_program_by_name(&object, "ankus_conntrack_link");
+        (void)bpf_program__set_type(program, kNetfilterProgram);
+        (void)bpf_program__set_expected_attach_type(program, kNetfilterAttach);
+      });
   if (link) {
     objects_.push_back(std::move(*link));
     conntrack = Conntrack::netfilter_link;
-    downgrades.push_back("conntrack is read at netfilter hooks, ends of connections by sweeping: this kernel refuses trampolines (" +
-                         trampoline.error().text + ")");
+    downgrades.push_back(
+        "conntrack is read at netfilter hooks, ends of connections by sweeping: this kernel "
+        "refuses trampolines (" +
+        trampoline.error().text + ")");
     return;
   }
-  downgrades.push_back("conntrack is not read, owners behind a bridge and NAT stay unknown: " + trampoline.error().text + "; " +
-                       link.error().text);
+  downgrades.push_back("conntrack is not read, owners behind a bridge and NAT stay unknown: " +
+                       trampoline.error().text + "; " + link.error().text);
 }
 
 int Programs::map(const std::string& name) const {
@@ -128,7 +137,8 @@ int Programs::program(const std::string& name) const {
 }
 
 Result<void> Programs::pin_maps() const {
-  if (options_.pin_dir.empty()) return fail(ErrorKind::refused, "no BPF file system directory to pin maps in");
+  if (options_.pin_dir.empty())
+    return fail(ErrorKind::refused, "no BPF file system directory to pin maps in");
   const std::string probe = map_pin_path(options_.pin_dir, "");
   (void)mkdir(options_.pin_dir.c_str(), 0700);  // may exist; pinning below says what is wrong
   (void)mkdir(probe.c_str(), 0700);
@@ -141,11 +151,14 @@ Result<void> Programs::pin_maps() const {
   return {};
 }
 
-Result<std::uint32_t> Programs::jiffies() const { return bpf::test_run(program("ankus_read_jiffies")); }
+Result<std::uint32_t> Programs::jiffies() const {
+  return bpf::test_run(program("ankus_read_jiffies"));
+}
 
 nanoseconds Programs::tick() {
   timespec resolution{};
-  // The coarse clock advances once a tick: its resolution is 1/CONFIG_HZ (kernel/time/posix-timers.c).
+  // The coarse clock advances once a tick: its resolution is 1/CONFIG_HZ
+  // (kernel/time/posix-timers.c).
   (void)clock_getres(CLOCK_MONOTONIC_COARSE, &resolution);
   return seconds(resolution.tv_sec) + nanoseconds(resolution.tv_nsec);
 }

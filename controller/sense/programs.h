@@ -19,7 +19,8 @@ class Programs {
   struct Options {
     std::uint32_t max_flows = 65536;
     /// Below a bpffs mount; maps pinned there by an earlier run are used again if their shape is
-    /// right, so that what is known of flows survives a restart. Empty: nothing pinned is looked at.
+    /// right, so that what is known of flows survives a restart. Empty: nothing pinned is looked
+    /// at.
     std::string pin_dir;
   };
 

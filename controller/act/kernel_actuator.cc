@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "act/kernel_actuator.h"
+
+#include <linux/rtnetlink.h>
+
+#include "kernel/rtnetlink.h"
+
+namespace ankus {
+
+Result<void> KernelView::read_links() {
+  if (links_read_) return {};
+  auto links = ankus::read_links(*socket_);
+  if (!links) return std::unexpected(links.error());
+  for (const RtLink& link : *links)
+    links_[link.name] = {.ifindex = link.ifindex, .kind = link.kind};
+  const auto cookie = own_netns_cookie();
+  if (!cookie) return std::unexpected(cookie.error());
+  netns_cookie_ = *cookie;
+  links_read_ = true;
+  return {};
+}
+
+Result<void> KernelView::check(const Device& device) {
+  if (auto done = read_links(); !done) return done;
+  const auto it = links_.find(device.name);
+  if (it != links_.end() && it->second.ifindex == device.ifindex &&
+      netns_cookie_ == device.netns_cookie)
+    return {};
+  return fail(ErrorKind::gone, "device " + device.name + " (ifindex " +
+                                   std::to_string(device.ifindex) + ") is not there any more");
+}
+
+Result<std::uint32_t> KernelView::ifindex_of(const std::string& name) {
+  if (auto done = read_links(); !done) return std::unexpected(done.error());
+  const auto it = links_.find(name);
+  return it != links_.end() ? it->second.ifindex : 0;
+}
+
+Result<std::string> KernelView::kind_of(std::uint32_t ifindex) {
+  if (auto done = read_links(); !done) return std::unexpected(done.error());
+  for (const auto& [name, link] : links_)
+    if (link.ifindex == ifindex) return link.kind;
+  return std::string();
+}
+
+Result<const std::vector<tc::Qdisc>*> KernelView::qdiscs(std::uint32_t ifindex) {
+  if (const auto it = qdiscs_.find(ifindex); it != qdiscs_.end()) return &it->second;
+  const auto messages = socket_->dump(tc::qdisc_dump(ifindex));
+  if (!messages) return std::unexpected(messages.error());
+  std::vector<tc::Qdisc>& found = qdiscs_[ifindex];
+  for (const NetlinkMessage& message : *messages)
+    // A dump of qdiscs lists all devices, whatever ifindex was asked for (sch_api.c,
+    // tc_dump_qdisc).
+    if (auto qdisc = tc::parse_qdisc(message); qdisc && qdisc->ifindex == ifindex)
+      found.push_back(std::move(*qdisc));
+  return &found;
+}
+
+Result<const std::vector<tc::Class>*> KernelView::classes(std::uint32_t ifindex) {
+  if (const auto it = classes_.find(ifindex); it != classes_.end()) return &it->second;
+  const auto messages = socket_->dump(tc::class_dump(ifindex));
+  if (!messages) return std::unexpected(messages.error());
+  std::vector<tc::Class>& found = classes_[ifindex];
+  for (const NetlinkMessage& message : *messages)
+    if (auto one = tc::parse_class(message); one && one->ifindex == ifindex)
+      found.push_back(std::move(*one));
+  return &found;
+}
+
+Result<std::vector<tc::Filter>> KernelView::filters(std::uint32_t ifindex, std::uint32_t parent) {
+  const auto messages = socket_->dump(tc::filter_dump(ifindex, parent));
+  // Without a clsact there is nothing to list, which the kernel calls an invalid argument.
+  if (!messages && messages.error().kind == ErrorKind::invalid) return std::vector<tc::Filter>();
+  if (!messages) return std::unexpected(messages.error());
+  std::vector<tc::Filter> found;
+  for (const NetlinkMessage& message : *messages)
+    if (auto filter = tc::parse_filter(message)) found.push_back(std::move(*filter));
+  return found;
+}
+
+std::unexpected<Error> no_step(const Knob& knob, const Setting& before, const Setting& after) {
+  return fail(ErrorKind::invalid,
+              to_text(knob) + " cannot go from " + to_text(before) + " to " + to_text(after));
+}
+
+Result<KernelActuator> KernelActuator::open(KernelHandles handles) {
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE);
+  if (!socket) return std::unexpected(socket.error());
+  return KernelActuator(std::move(*socket), std::move(handles));
+}
+
+std::vector<Result<Setting>> KernelActuator::read(std::span<const Knob> knobs) {
+  KernelView view(socket_, handles_);
+  std::vector<Result<Setting>> settings;
+  settings.reserve(knobs.size());
+  for (const Knob& knob : knobs) {
+    if (const Device* device = device_of(knob)) {
+      if (auto there = view.check(*device); !there) {
+        settings.emplace_back(std::unexpected(there.error()));
+        continue;
+      }
+    }
+    settings.push_back(std::visit([&](const auto& k) { return read_knob(k, view); }, knob));
+  }
+  return settings;
+}
+
+std::vector<Result<void>> KernelActuator::write(std::span<const Action> actions) {
+  std::vector<Result<void>> results;
+  std::vector<NetlinkMessage> waiting;
+  const auto failed = [&] { return !results.empty() && !results.back(); };
+  const auto name = [&](std::size_t i) {
+    if (!results[i]) results[i] = with_context(to_text(actions[i].knob), results[i].error());
+  };
+  const auto send_waiting = [&] {
+    if (waiting.empty()) return;
+    for (Result<void>& result : socket_.transact(waiting, AfterFailure::stop)) {
+      results.push_back(std::move(result));
+      name(results.size() - 1);
+    }
+    waiting.clear();
+  };
+  for (const Action& action : actions) {
+    auto step =
+        std::visit([&](const auto& k) { return step_of(k, action.before, action.after, handles_); },
+                   action.knob);
+    if (step && std::holds_alternative<NetlinkMessage>(*step)) {
+      waiting.push_back(std::get<NetlinkMessage>(std::move(*step)));
+      continue;
+    }
+    send_waiting();
+    if (failed()) return results;
+    results.push_back(step ? std::get<std::function<Result<void>()>>(*step)()
+                           : Result<void>(std::unexpected(step.error())));
+    name(results.size() - 1);
+    if (failed()) return results;
+  }
+  send_waiting();
+  return results;
+}
+
+}  // namespace ankus
