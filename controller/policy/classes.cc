@@ -7,6 +7,7 @@ namespace ankus {
 namespace {
 
 constexpr std::uint32_t kEthernetHeader = 14;
+constexpr Bytes kLongestQueue{1'000'000'000};  // the kernel counts a queue's bytes in 32 bits
 constexpr std::uint64_t kShortestQuantum = 1'500 + kEthernetHeader;
 constexpr std::uint64_t kLongestQuantum = 200'000;  // above it sch_htb.c warns in the kernel's log
 
@@ -49,7 +50,7 @@ Bytes fast_threshold(const FastRule& fast, BitRate rate) {
 
 HtbClass total_class(BitRate total, std::uint32_t mtu) {
   const BitRate rate = std::max(whole_bytes(total), kLeastClassRate);
-  return {.parent = TcHandle{},
+  return {.parent = make_handle(kOurMajor, 0),
           .rate = rate,
           .ceil = rate,
           .burst = burst_of(rate, mtu),

@@ -15,8 +15,9 @@ inline constexpr std::uint16_t kTotalMinor = 0x01;
 inline constexpr std::uint16_t kProbationMinor = 0x0f;
 inline constexpr std::uint16_t kFirstBlockMinor = 0x10;
 
-/// HTB refuses a class without a rate; one whose rule guarantees nothing gets this much.
-inline constexpr BitRate kLeastClassRate{8'000};
+/// HTB refuses a class without a rate; one whose rule guarantees nothing gets this much. Any less,
+/// and the burst of a device with a 64 KB MTU would not fit the kernel's 32 bits of 64 ns ticks.
+inline constexpr BitRate kLeastClassRate{64'000};
 /// Between mice (0) and elephants (7): a flow in probation may turn out to be either.
 inline constexpr std::uint32_t kProbationPriority = 4;
 
