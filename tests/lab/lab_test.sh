@@ -180,6 +180,9 @@ check_down() {
   claim "down again is fine" "$lab" down --name "$name"
   "$lab" down --name "${name}b"
 
+  claim "an up with a wrong rate fails" bash -c '! "$0" up --name "$1" --narrow here --rate 9foo 2>/dev/null' "$lab" "$name"
+  claim "and leaves nothing" [ -z "$(leftovers "$name")" ]
+
   # Half-way up and killed: wherever it was, down clears it.
   local moment
   for moment in 0.02 0.06 0.1; do
