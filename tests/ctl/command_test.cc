@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ctl/command.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace ankus::ctl {
+namespace {
+
+using ::testing::HasSubstr;
+
+Command parsed(const std::vector<std::string>& arguments, const std::string& socket = "") {
+  const auto result = parse_command(arguments, socket);
+  if (const auto* answer = std::get_if<Answer>(&result)) {
+    ADD_FAILURE() << answer->err << answer->out;
+    return {};
+  }
+  return std::get<Command>(result);
+}
+Answer answered(const std::vector<std::string>& arguments) {
+  const auto result = parse_command(arguments, "");
+  if (const auto* answer = std::get_if<Answer>(&result)) return *answer;
+  ADD_FAILURE() << "it was accepted";
+  return {};
+}
+
+TEST(Command, TakesOptionsBeforeAndBehindTheVerb) {
+  const Command expected{.verb = Verb::status, .socket = "/s", .json = true};
+  EXPECT_EQ(parsed({"--json", "--socket", "/s", "status"}), expected);
+  EXPECT_EQ(parsed({"status", "--json", "--socket=/s"}), expected);
+}
+
+TEST(Command, TakesTheSocketFromTheEnvironmentUnlessToldOtherwise) {
+  EXPECT_EQ(parsed({"status"}).socket, "/run/ankus/control.sock");
+  EXPECT_EQ(parsed({"status"}, "/env").socket, "/env");
+  EXPECT_EQ(parsed({"status", "--socket", "/s"}, "/env").socket, "/s");
+}
+
+TEST(Command, KnowsEachVerb) {
+  EXPECT_EQ(parsed({"check", "p.toml"}).policy, "p.toml");
+  EXPECT_EQ(parsed({"plan"}).policy, std::nullopt);
+  EXPECT_EQ(parsed({"apply", "p.toml", "--confirm-within", "60s"}),
+            (Command{.verb = Verb::apply, .policy = "p.toml", .confirm_within = seconds(60)}));
+  EXPECT_EQ(parsed({"rollback", "p-1"}), (Command{.verb = Verb::rollback, .what = "p-1"}));
+  EXPECT_EQ(parsed({"rollback", "--all"}), (Command{.verb = Verb::rollback, .all = true}));
+  EXPECT_EQ(parsed({"flows", "-n", "5"}), (Command{.verb = Verb::flows, .limit = 5}));
+  EXPECT_EQ(parsed({"opt-out", "web-1"}), (Command{.verb = Verb::opt_out, .what = "web-1"}));
+  EXPECT_EQ(parsed({"watch", "--interval", "250ms", "--times", "3"}),
+            (Command{.verb = Verb::watch, .interval = milliseconds(250), .times = 3}));
+  EXPECT_EQ(parsed({"opt-in", "w"}).verb, Verb::opt_in);
+  for (const auto& [name, verb] :
+       std::vector<std::pair<std::string, Verb>>{{"workloads", Verb::workloads},
+                                                 {"confirm", Verb::confirm},
+                                                 {"pause", Verb::pause},
+                                                 {"resume", Verb::resume},
+                                                 {"reload", Verb::reload},
+                                                 {"doctor", Verb::doctor},
+                                                 {"history", Verb::history}})
+    EXPECT_EQ(parsed({name}).verb, verb) << name;
+}
+
+TEST(Command, EndsMistakesWithTheUsageCode) {
+  for (const std::vector<std::string>& wrong :
+       std::vector<std::vector<std::string>>{{},
+                                             {"frob"},
+                                             {"check"},
+                                             {"explain"},
+                                             {"status", "extra"},
+                                             {"status", "--frob"},
+                                             {"flows", "-n", "0"},
+                                             {"rollback"},
+                                             {"rollback", "p-1", "--all"},
+                                             {"apply", "--confirm-within", "soon"},
+                                             {"apply", "--confirm-within", "60"},
+                                             {"apply", "--confirm-within", "0s"},
+                                             {"apply", "--confirm-within", "25h"}}) {
+    const Answer answer = answered(wrong);
+    EXPECT_EQ(answer.code, ExitCode::usage) << ::testing::PrintToString(wrong);
+    EXPECT_THAT(answer.err, ::testing::StartsWith("ankusctl: "));
+    EXPECT_EQ(answer.out, "");
+  }
+  EXPECT_THAT(answered({"rollback"}).err, HasSubstr("give the ID of a plan or an action"));
+  EXPECT_THAT(answered({"apply", "--confirm-within", "60"}).err, HasSubstr("--confirm-within"));
+}
+
+TEST(Command, HelpNamesEachExitCode) {
+  const Answer help = answered({"--help"});
+  EXPECT_EQ(help.code, ExitCode::ok);
+  for (const char* text : {"0 done", "1 refused", "2 usage", "3 no daemon", "4 not permitted",
+                           "5 the daemon is too old"})
+    EXPECT_THAT(help.out, HasSubstr(text));
+}
+
+TEST(Call, OfEachCommandIsARouteOfTheApi) {
+  EXPECT_EQ(call_of({.verb = Verb::status}, ""), (Call{.method = "GET", .target = "/v1/status"}));
+  EXPECT_EQ(call_of({.verb = Verb::flows, .limit = 5}, ""),
+            (Call{.method = "GET", .target = "/v1/flows?limit=5"}));
+  EXPECT_EQ(call_of({.verb = Verb::history}, ""), (Call{.method = "GET", .target = "/v1/history"}));
+  EXPECT_EQ(call_of({.verb = Verb::explain, .what = "a/../b"}, ""),
+            (Call{.method = "GET", .target = "/v1/explain/a%2F..%2Fb"}));
+  EXPECT_EQ(call_of({.verb = Verb::plan}, ""), (Call{.method = "GET", .target = "/v1/plan"}));
+  EXPECT_EQ(call_of({.verb = Verb::rollback, .all = true}, ""),
+            (Call{.method = "POST", .target = "/v1/rollback", .body = R"({"all":true})"}));
+  EXPECT_EQ(call_of({.verb = Verb::rollback, .what = "p-1"}, ""),
+            (Call{.method = "POST", .target = "/v1/rollback", .body = R"({"id":"p-1"})"}));
+  EXPECT_EQ(call_of({.verb = Verb::pause}, ""),
+            (Call{.method = "POST", .target = "/v1/pause", .body = "{}"}));
+  EXPECT_EQ(call_of({.verb = Verb::opt_in, .what = "web\xff"}, "").body,
+            "{\"workload\":\"web\xef\xbf\xbd\"}");
+}
+
+TEST(Call, CarriesThePolicysTextAndName) {
+  const Call call = call_of(
+      {.verb = Verb::apply, .policy = "p.toml", .confirm_within = seconds(60)}, "x = \"1\"\n");
+  EXPECT_EQ(call.target, "/v1/apply");
+  EXPECT_EQ(nlohmann::json::parse(call.body), (nlohmann::json{{"policy_text", "x = \"1\"\n"},
+                                                              {"policy_file", "p.toml"},
+                                                              {"confirm_within_ms", 60000}}));
+}
+
+}  // namespace
+}  // namespace ankus::ctl
