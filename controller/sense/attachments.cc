@@ -64,7 +64,7 @@ Result<void> Attachments::watch_conntrack() {
   return {};
 }
 
-Result<void> Attachments::attach_tracepoints() {
+Result<void> Attachments::watch_by_tracepoints() {
   if (form_ == DeviceForm::tracepoint) return {};
   for (const char* program : {"ankus_device_receives", "ankus_device_sends"}) {
     const int fd = programs_->program(program);
@@ -85,7 +85,7 @@ Result<void> Attachments::attach_device(std::uint32_t ifindex, const std::string
   if (form_ == DeviceForm::tracepoint || links_.contains(hook_name(ifindex, hook))) return {};
   auto link = bpf::attach_tcx(programs_->program(program), ifindex, hook);
   if (!link && form_ == DeviceForm::none && link.error().kind != ErrorKind::gone)
-    return attach_tracepoints();
+    return watch_by_tracepoints();
   if (!link) return with_context("ifindex " + std::to_string(ifindex), link.error());
   form_ = DeviceForm::tcx;
   links_[hook_name(ifindex, hook)] = std::move(*link);

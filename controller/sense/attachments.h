@@ -13,10 +13,10 @@ namespace ankus {
 /// They go with this object unless they are pinned.
 class Attachments {
  public:
-  explicit Attachments(const Programs& programs) : programs_(&programs) {}
-
   /// Where the device sensor hangs.
   enum class DeviceForm { none, tcx, tracepoint };
+
+  explicit Attachments(const Programs& programs) : programs_(&programs) {}
 
   /// Attaches conntrack's sensor in the caller's network namespace.
   Result<void> watch_conntrack();
@@ -24,6 +24,8 @@ class Attachments {
   /// An uplink, both directions; without `egress` when the classifier hangs there itself.
   Result<void> watch_uplink(std::uint32_t ifindex, bool egress);
   void forget(std::uint32_t ifindex);
+  /// Watches devices by tracepoints from now on: what attaching a tcx link falls back to.
+  Result<void> watch_by_tracepoints();
 
   /// Pins every link below `directory` so that it outlives the process, and takes the place of
   /// those pinned there before.
@@ -36,7 +38,6 @@ class Attachments {
  private:
   Result<void> attach(const std::string& name, Result<UniqueFd> link);
   Result<void> attach_device(std::uint32_t ifindex, const std::string& program, bpf::TcxHook hook);
-  Result<void> attach_tracepoints();
 
   const Programs* programs_;
   std::map<std::string, UniqueFd>
