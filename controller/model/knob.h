@@ -141,8 +141,11 @@ struct Member {
 /// All workloads' classes. The journal keeps its digest, not its rows.
 struct Members {
   std::vector<Member> rows;  ///< sorted by workload
+  std::uint64_t digest = 0;  ///< read from the journal: of the rows, which are then left out
   auto operator<=>(const Members&) const = default;
 };
+/// Never 0 where there are rows; 0 where there are none.
+std::uint64_t digest_of(const Members& members);
 
 /// To what a knob is set.
 using Setting = std::variant<Absent, Foreign, IfbDevice, HtbRoot, HtbClass, ByteFifo, ClsactQdisc,
@@ -152,6 +155,10 @@ using Setting = std::variant<Absent, Foreign, IfbDevice, HtbRoot, HtbClass, Byte
 // "rate 120 Mbit ceil 200 Mbit burst 15 KB priority 0 below 7a8c:1".
 std::string to_text(const Knob& knob);
 std::string to_text(const Setting& setting);
+
+/// If the kernel cannot tell them apart: equal, but an HtbClass's bursts may differ by one tick of
+/// 64 ns, and Members of which only the digest is known are compared by it.
+bool same_setting(const Setting& a, const Setting& b);
 
 /// The device a knob is on, nullptr for Ifb and Membership.
 const Device* device_of(const Knob& knob);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the model's values read to people.
+#include "base/text.h"
+
 #include <arpa/inet.h>
 
 #include <cstdio>
 #include <cstring>
 
-#include "base/text.h"
 #include "model/flow.h"
 #include "model/plan.h"
 
@@ -23,13 +24,10 @@ constexpr std::string_view kKinds[] = {"container", "vm", "service"};
 constexpr std::string_view kWeights[] = {"unknown", "light", "heavy", "mixed"};
 
 std::string members_text(const Members& members) {
-  std::string rows;
-  for (const Member& m : members.rows)
-    rows += std::to_string(m.workload) + ":" + std::to_string(m.slow_class) + ":" +
-            std::to_string(m.fast_class) + ":" + std::string(to_text(m.weight)) + " ";
+  const std::string digest = "digest " + hex_text(digest_of(members), 8);
+  if (members.rows.empty() && members.digest != 0) return "workloads, " + digest;
   return std::to_string(members.rows.size()) +
-         (members.rows.size() == 1 ? " workload, digest " : " workloads, digest ") +
-         hex_text(stable_hash(rows), 8);
+         (members.rows.size() == 1 ? " workload, " : " workloads, ") + digest;
 }
 
 }  // namespace
@@ -61,8 +59,10 @@ std::string to_text(const Endpoint& endpoint) {
 
 std::string to_text(TcHandle handle) {
   char buffer[16];
-  if (handle.minor() == 0) std::snprintf(buffer, sizeof buffer, "%x:", handle.major());
-  else std::snprintf(buffer, sizeof buffer, "%x:%x", handle.major(), handle.minor());
+  if (handle.minor() == 0)
+    std::snprintf(buffer, sizeof buffer, "%x:", handle.major());
+  else
+    std::snprintf(buffer, sizeof buffer, "%x:%x", handle.major(), handle.minor());
   return buffer;
 }
 
@@ -71,7 +71,9 @@ std::string to_text(const Knob& knob) {
       Overloaded{
           [](const knob::Ifb& k) { return "ifb device " + k.name; },
           [](const knob::RootQdisc& k) { return "root qdisc of " + k.device.name; },
-          [](const knob::TcClass& k) { return "class " + to_text(k.handle) + " on " + k.device.name; },
+          [](const knob::TcClass& k) {
+            return "class " + to_text(k.handle) + " on " + k.device.name;
+          },
           [](const knob::LeafQdisc& k) {
             return "queue below class " + to_text(k.parent) + " on " + k.device.name;
           },
@@ -98,7 +100,9 @@ std::string to_text(const Setting& setting) {
                    to_text(s.burst) + " priority " + std::to_string(s.priority) +
                    (s.parent.value == 0 ? "" : " below " + to_text(s.parent));
           },
-          [](const ByteFifo& s) { return "bfifo " + to_text(s.handle) + " limit " + to_text(s.limit); },
+          [](const ByteFifo& s) {
+            return "bfifo " + to_text(s.handle) + " limit " + to_text(s.limit);
+          },
           [](const ClsactQdisc&) { return std::string("present"); },
           [](const ClassifierProgram& s) {
             return std::string("attached by ") +
@@ -113,14 +117,17 @@ std::string to_text(const Setting& setting) {
 const Device* device_of(const Knob& knob) {
   return std::visit(
       [](const auto& k) -> const Device* {
-        if constexpr (requires { k.device; }) return &k.device;
-        else return nullptr;
+        if constexpr (requires { k.device; })
+          return &k.device;
+        else
+          return nullptr;
       },
       knob);
 }
 
 Action inverse(const Action& action) {
-  return {.knob = action.knob, .before = action.after, .after = action.before, .reason = action.reason};
+  return {
+      .knob = action.knob, .before = action.after, .after = action.before, .reason = action.reason};
 }
 
 std::string id_of(const Action& action) {

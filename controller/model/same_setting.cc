@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cmath>
+
+#include "base/text.h"
+#include "model/knob.h"
+
+namespace ankus {
+namespace {
+
+/// The kernel keeps a burst as the time that it takes at `rate`, in ticks of 64 ns
+/// (include/net/pkt_sched.h: PSCHED_SHIFT 6), cut to whole ticks on the way in and to whole bytes
+/// on the way out.
+bool same_burst(Bytes a, Bytes b, BitRate rate) {
+  const double tick = std::ceil(static_cast<double>(rate.bits_per_second) / 8 * 64e-9) + 1;
+  const std::uint64_t distance = a.count > b.count ? a.count - b.count : b.count - a.count;
+  return static_cast<double>(distance) <= tick;
+}
+
+bool same_class(const HtbClass& a, const HtbClass& b) {
+  HtbClass alike = b;
+  alike.burst = a.burst;
+  alike.cburst = a.cburst;
+  return a == alike && same_burst(a.burst, b.burst, a.rate) &&
+         same_burst(a.cburst, b.cburst, a.ceil);
+}
+
+}  // namespace
+
+std::uint64_t digest_of(const Members& members) {
+  if (members.digest != 0 || members.rows.empty()) return members.digest;
+  std::string rows;
+  for (const Member& m : members.rows)
+    rows += std::to_string(m.workload) + ":" + std::to_string(m.slow_class) + ":" +
+            std::to_string(m.fast_class) + ":" + std::string(to_text(m.weight)) + " ";
+  const std::uint64_t digest = stable_hash(rows);
+  return digest == 0 ? 1 : digest;
+}
+
+bool same_setting(const Setting& a, const Setting& b) {
+  if (a.index() != b.index()) return false;
+  if (const auto* c = std::get_if<HtbClass>(&a)) return same_class(*c, std::get<HtbClass>(b));
+  if (const auto* m = std::get_if<Members>(&a)) {
+    const auto& n = std::get<Members>(b);
+    if (m->digest != 0 || n.digest != 0) return digest_of(*m) == digest_of(n);
+  }
+  return a == b;
+}
+
+}  // namespace ankus
