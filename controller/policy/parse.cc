@@ -403,7 +403,7 @@ void read_match(const Section& section, Match& match) {
   if (const auto word = section.read_word("kind", kKinds))
     match.kind = workload_kind_from_text(kKinds[*word]);
   section.read_text("name", "a pattern such as \"web-*\"", match.name);
-  section.read_text("label", "a pattern such as \"app=web*\"", match.label);
+  section.read_text("label", "a pattern such as \"k8s:shop/*\"", match.label);
 }
 
 void read_bandwidth(const Section& section, Bandwidth& bandwidth) {
