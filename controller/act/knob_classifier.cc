@@ -39,7 +39,8 @@ Result<void> detach_tcx(const KernelHandles& handles, const Device& device) {
   if (auto done = set_major(handles, device.ifindex, 0); !done) return done;
   if (unlink(pin_path(handles, device).c_str()) != 0 && errno != ENOENT)
     return fail_errno("unlink " + pin_path(handles, device));
-  (void)rmdir(pin_directory(handles).c_str());  // stays while other classifiers are pinned in it
+  (void)rmdir(pin_directory(handles).c_str());  // both stay while something else is pinned in them
+  (void)rmdir(handles.pin_dir.c_str());
   return {};
 }
 
