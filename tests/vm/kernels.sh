@@ -1,0 +1,183 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+# Debian's stock kernels for tests/vm/run: fetched by a private apt configuration, unpacked, never
+# installed. Sourced; the caller sets `set -euo pipefail`.
+
+VM_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+VM_KERNELS="6.1 6.12"
+
+# What the guest can modprobe; everything else of the package stays packed.
+VM_MODULE_DIRS=(
+  arch/x86/crypto crypto lib net
+  fs/9p fs/fscache fs/netfs fs/overlayfs fs/fuse
+  drivers/virtio drivers/vhost drivers/char drivers/block drivers/nvme
+  drivers/net/'*.ko' drivers/net/'*.ko.xz' drivers/net/bonding drivers/net/ipvlan
+  drivers/net/team drivers/net/vmxnet3 drivers/net/vxlan drivers/net/wireguard
+  drivers/net/ethernet/intel drivers/i2c drivers/dca drivers/ptp drivers/pps
+)
+# What the initramfs needs until "/" is there.
+VM_BOOT_MODULES=(virtio_pci 9pnet_virtio 9p overlay virtio_console)
+
+vm_say() { printf 'vm: %s\n' "$*" >&2; }
+
+# A failure of the lab itself, told apart from the command's as docker does it.
+vm_die() {
+  vm_say "$*"
+  exit 125
+}
+
+# No kernel, no run: a skip, since whether a mirror answers is not this project's to test.
+vm_skip() {
+  printf 'skipped: kernel %s cannot be had: %s\n' "$1" "$2" >&2
+  exit 77
+}
+
+vm_need_tools() {
+  local tool missing=()
+  for tool in qemu-system-x86_64 busybox cpio depmod modprobe xz dpkg apt-get flock; do
+    PATH=$PATH:/sbin:/usr/sbin command -v "$tool" >/dev/null || missing+=("$tool")
+  done
+  [[ ${#missing[@]} -eq 0 ]] ||
+    vm_die "not found: ${missing[*]}; install the packages in $VM_HERE/packages.txt:" \
+      "apt-get install --no-install-recommends \$(cat $VM_HERE/packages.txt)"
+  # ldd fails for what is static.
+  [[ $(ldd "$(command -v busybox)" 2>&1 || true) =~ (not a dynamic|statically linked) ]] ||
+    vm_die "$(command -v busybox) is not static: install busybox-static"
+}
+
+# Prints the directory that keeps kernels between runs.
+vm_cache_dir() {
+  local dir=${ANKUS_VM_DIR:-/var/cache/ankus-vm}
+  if [[ -z ${ANKUS_VM_DIR:-} ]] && ! { mkdir -p "$dir" && [[ -w $dir ]]; } 2>/dev/null; then
+    dir=$(cd "$VM_HERE/../.." && pwd)/build/vm
+  fi
+  mkdir -p "$dir" || vm_die "cannot make $dir; name another directory in ANKUS_VM_DIR"
+  (cd "$dir" && pwd)
+}
+
+# Prints the machine's own apt sources for one suite pattern as one-line entries. apt itself reads
+# them, so list files, deb822 files and whatever comes next are all understood.
+vm_apt_entries() {
+  local pattern=$1 repo suite component key
+  # shellcheck disable=SC2016  # apt's variables
+  apt-get indextargets \
+    --format '$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(SIGNED_BY)' 'Created-By: Packages' |
+    sort -u | while IFS='|' read -r repo suite component key; do
+      [[ $component == main && $suite =~ ^($pattern)$ ]] || continue
+      # Only a keyring's path fits a one-line entry; without one apt uses /etc/apt/trusted.gpg.d.
+      [[ $key == /* ]] && key="[signed-by=$key] " || key=
+      printf 'deb %s%s %s main\n' "$key" "$repo" "$suite"
+    done
+}
+
+vm_write_sources() {
+  local version=$1 list=$2 base
+  case $version in
+    6.1) vm_apt_entries 'bookworm|bookworm-updates|bookworm-security|bookworm/updates' >"$list" ;;
+    6.12) # the suite next to the machine's own: same mirror, same keyring
+      base=$(vm_apt_entries bookworm | head -n 1)
+      [[ -z $base ]] || printf '%s\n' "${base/%bookworm main/bookworm-backports main}" >"$list" ;;
+  esac
+  [[ -s $list ]] || vm_skip "$version" "this machine's apt sources name no Debian bookworm mirror"
+}
+
+# Fetches kernel $1 into $2 (which becomes complete at once, by rename) below the work directory $3.
+vm_fetch_kernel() {
+  local version=$1 target=$2 work=$3 package deb release modules module lib
+  local -a patterns=()
+  mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/deb" "$work/tree"
+  vm_write_sources "$version" "$work/sources.list"
+  local -a private=(
+    -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null
+    -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
+    -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root
+    -o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Update::Error-Mode=any
+    -o APT::Update::Post-Invoke::= -o APT::Update::Post-Invoke-Success::=
+  )
+  vm_say "fetching kernel $version (once; kept in $(dirname "$target"))"
+  apt-get "${private[@]}" -qq update >"$work/log" 2>&1 ||
+    vm_skip "$version" "apt-get update: $(grep -m 1 -E '^(E|W):' "$work/log" || tail -n 1 "$work/log")"
+  package=$(apt-cache "${private[@]}" show --no-all-versions linux-image-amd64 2>/dev/null |
+    sed -n 's/^Depends: *\(linux-image-[^ ,]*\).*/\1/p' | head -n 1) || true
+  [[ $package == "linux-image-$version".* || $package == "linux-image-$version"+* ]] ||
+    vm_skip "$version" "the mirror's linux-image-amd64 is ${package:-missing}"
+  (cd "$work/deb" && apt-get "${private[@]}" -qq download "$package") >"$work/log" 2>&1 ||
+    vm_skip "$version" "apt-get download $package: $(tail -n 1 "$work/log")"
+  deb=$(echo "$work"/deb/*.deb)
+
+  for lib in ./lib ./usr/lib; do
+    for module in "${VM_MODULE_DIRS[@]}"; do
+      patterns+=("$lib/modules/*/kernel/$module")
+    done
+    patterns+=("$lib/modules/*/modules.*")
+  done
+  # tar complains of patterns without a match (one of the two roots; fs/fscache, which became
+  # fs/netfs in 6.8): what is truly needed is checked below.
+  dpkg --fsys-tarfile "$deb" |
+    tar -x -C "$work/tree" --wildcards --no-wildcards-match-slash --no-same-owner \
+      './boot/vmlinuz-*' "${patterns[@]}" 2>"$work/log" ||
+    ! grep -v -e 'Not found in archive' -e 'due to previous errors' "$work/log" >&2 ||
+    vm_die "cannot unpack $deb"
+  modules=$(find "$work/tree" -type d -path '*lib/modules/*' -prune | head -n 1)
+  [[ -n $modules && -d $modules/kernel/net ]] || vm_die "$package holds no kernel/net modules"
+  release=$(basename "$modules")
+  mkdir -p "$work/kernel/lib/modules"
+  mv "$work/tree/boot/vmlinuz-$release" "$work/kernel/vmlinuz" ||
+    vm_die "$package holds no boot/vmlinuz-$release"
+  mv "$modules" "$work/kernel/lib/modules/$release"
+  printf '%s\n' "$release" >"$work/kernel/release"
+  dpkg-deb -f "$deb" Package Version >"$work/kernel/package"
+  depmod -b "$work/kernel" "$release" || vm_die "depmod of $release failed"
+  mv "$work/kernel" "$target"
+}
+
+# Builds the initramfs: busybox, the boot modules in their order, and the init beside this file.
+vm_build_initramfs() {
+  local kernel=$1 target=$2 work=$3 release module path file
+  release=$(<"$kernel/release")
+  mkdir -p "$work/bin" "$work/modules"
+  cp "$(command -v busybox)" "$work/bin/busybox"
+  install -m 0755 "$VM_HERE/initramfs-init" "$work/init"
+  for module in "${VM_BOOT_MODULES[@]}"; do
+    modprobe -C /dev/null -d "$kernel" -S "$release" --show-depends "$module" ||
+      vm_die "kernel $release has no module $module"
+  done | while read -r word path _; do
+    [[ $word == insmod ]] || continue # "builtin NAME"
+    file=$(basename "${path%.xz}")
+    [[ ! -e $work/modules/$file ]] || continue
+    case $path in
+      *.xz) xz -dc "$path" >"$work/modules/$file" ;;
+      *) cp "$path" "$work/modules/$file" ;;
+    esac
+    printf '%s\n' "$file" >>"$work/modules/order"
+  done
+  (cd "$work" && find . | cpio --quiet -o -H newc) >"$target.new"
+  mv "$target.new" "$target"
+}
+
+# Sets VM_KERNEL (directory: vmlinuz, release, lib/modules) and VM_INITRAMFS for kernel $1,
+# fetching and building what the cache does not hold.
+vm_get_kernel() {
+  local version=$1 cache work stamp
+  case " $VM_KERNELS " in
+    *" $version "*) ;;
+    *) vm_say "unknown kernel \"$version\"; known: $VM_KERNELS"; exit 2 ;;
+  esac
+  cache=$(vm_cache_dir)
+  VM_KERNEL=$cache/$version
+  stamp=$(cat "$VM_HERE/kernels.sh" "$VM_HERE/initramfs-init" "$(command -v busybox)" | cksum)
+  VM_INITRAMFS=$VM_KERNEL/initramfs-${stamp%% *}
+  [[ ! -e $VM_INITRAMFS ]] || return 0
+  exec {VM_LOCK}>"$cache/lock"
+  flock "$VM_LOCK" # two runs at once must not fetch twice
+  work=$(mktemp -d "$cache/work.XXXXXX")
+  # A subshell, so that a skip or an error in it leaves nothing behind.
+  local status=0
+  (
+    [[ -e $VM_KERNEL/release ]] || vm_fetch_kernel "$version" "$VM_KERNEL" "$work/fetch"
+    [[ -e $VM_INITRAMFS ]] || vm_build_initramfs "$VM_KERNEL" "$VM_INITRAMFS" "$work/initramfs"
+  ) || status=$?
+  rm -rf "$work"
+  exec {VM_LOCK}>&-
+  [[ $status -eq 0 ]] || exit "$status"
+}
