@@ -72,7 +72,8 @@ HtbClass share_class(BitRate total, Share guarantee, Share limit, std::uint32_t 
 }
 
 Bytes default_queue(const Policy& policy, const Match& match, BitRate total) {
-  if (match.footprint != Weight::light) return std::max(Bytes{256'000}, total * milliseconds(60));
+  if (match.footprint != Weight::light)
+    return std::clamp(total * milliseconds(60), Bytes{256'000}, kLongestQueue);
   // Short, since what waits in it waits in front of every mouse: 2.5 ms of the link. But never
   // shorter than one segmentation-offload packet that does not by itself make its flow fast: such
   // a packet would never fit.
@@ -81,7 +82,9 @@ Bytes default_queue(const Policy& policy, const Match& match, BitRate total) {
                    std::min(kLargestPacket, fast_threshold(policy.fast, total))});
 }
 
-Bytes probation_queue(BitRate total) { return std::max(Bytes{128'000}, total * milliseconds(10)); }
+Bytes probation_queue(BitRate total) {
+  return std::clamp(total * milliseconds(10), Bytes{128'000}, kLongestQueue);
+}
 
 ByteFifo leaf_queue(std::uint16_t minor, Bytes limit) {
   return {.handle = make_handle(static_cast<std::uint16_t>(kOurLeafBase + minor), 0),
