@@ -288,9 +288,19 @@ TEST_F(ControlServerTest, RefusesALargeBody) {
 
   std::string chunked =
       "POST /v1/apply HTTP/1.1\r\nHost: ankus\r\nTransfer-Encoding: chunked\r\n\r\n";
-  for (int i = 0; i < 5; ++i) chunked += "4000\r\n" + std::string(0x4000, ' ') + "\r\n";
+  for (std::size_t i = 0; i <= options.body_limit / 0x4000; ++i)
+    chunked += "4000\r\n" + std::string(0x4000, ' ') + "\r\n";
   EXPECT_EQ(talk(chunked + "0\r\n\r\n").status(), 413);
   EXPECT_EQ(requests.size(), 1u);
+}
+
+TEST_F(ControlServerTest, TakesTheLargestPolicyHoweverItIsEscaped) {
+  start();
+  const std::string policy(64 * 1024, '"');
+  const Client client = talk(post("/v1/apply", json{{"policy_text", policy}}.dump()));
+  EXPECT_EQ(client.status(), 200);
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].body["policy_text"], policy);
 }
 
 TEST_F(ControlServerTest, HangsUpOnABodyWithoutEnd) {
