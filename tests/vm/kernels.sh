@@ -8,7 +8,7 @@ VM_KERNELS="6.1 6.12"
 
 # What the guest can modprobe; everything else of the package stays packed.
 VM_MODULE_DIRS=(
-  arch/x86/crypto crypto lib net
+  arch/x86/crypto block crypto lib net
   fs/9p fs/fscache fs/netfs fs/overlayfs fs/fuse
   drivers/virtio drivers/vhost drivers/char drivers/block drivers/nvme
   drivers/net/'*.ko' drivers/net/'*.ko.xz' drivers/net/bonding drivers/net/ipvlan
