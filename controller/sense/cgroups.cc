@@ -140,21 +140,33 @@ Result<CgroupTree> CgroupTree::open(std::string root) {
   return CgroupTree(std::move(root), std::move(inotify));
 }
 
+Result<void> CgroupTree::watch(const std::string& directory) {
+  // The directory tells of subdirectories, and of who writes to cgroup.procs.
+  if (::inotify_add_watch(inotify_.get(), directory.c_str(),
+                          IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM |
+                              IN_ONLYDIR | IN_DONT_FOLLOW) < 0)
+    return fail_errno(directory);
+  // cgroup.events changes when the first process enters or the last leaves. kernfs reports that
+  // only of an inode in memory (kernfs_notify_workfn), and a watch of its own keeps it there. The
+  // root has no such file.
+  const std::string events = directory + "/cgroup.events";
+  if (::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY) < 0 && errno != ENOENT)
+    return fail_errno(events);
+  return {};
+}
+
 Result<void> CgroupTree::read_below(const std::string& path, std::vector<Cgroup>& found) {
   const std::string directory = path.empty() ? root_ : root_ + "/" + path;
   struct statx facts{};
   if (::statx(AT_FDCWD, directory.c_str(), AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &facts))
     return fail_errno(directory);
-  if (!watches_.contains(facts.stx_ino)) {
-    // kernfs reports writes to cgroup.events and cgroup.procs as IN_MODIFY of the directory's.
-    const int watch = ::inotify_add_watch(inotify_.get(), directory.c_str(),
-                                          IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVED_TO |
-                                              IN_MOVED_FROM | IN_ONLYDIR | IN_DONT_FOLLOW);
-    if (watch < 0 && errno == ENOENT) return fail_errno(directory);
-    if (watch < 0)
-      ++unwatched;
+  if (!watched_.contains(facts.stx_ino)) {
+    const auto watched = watch(directory);
+    if (!watched && watched.error().kind == ErrorKind::gone) return watched;
+    if (watched)
+      watched_.insert(facts.stx_ino);
     else
-      watches_[facts.stx_ino] = watch;
+      ++unwatched;
   }
   Cgroup cgroup{.path = path, .id = facts.stx_ino};
   if (facts.stx_mask & STATX_BTIME)
@@ -189,8 +201,8 @@ Result<std::vector<Cgroup>> CgroupTree::read() {
   if (auto done = read_below("", found); !done) return std::unexpected(done.error());
   std::set<std::uint64_t> present;
   for (const Cgroup& cgroup : found) present.insert(cgroup.id);
-  // The kernel removes the watch of a directory that is removed; this forgets its number.
-  std::erase_if(watches_, [&](const auto& watch) { return !present.contains(watch.first); });
+  // The kernel itself removes the watches of a directory that is removed.
+  std::erase_if(watched_, [&](std::uint64_t inode) { return !present.contains(inode); });
   return found;
 }
 
@@ -207,11 +219,11 @@ Result<bool> CgroupTree::changed() {
       std::memcpy(&event, buffer.data() + offset, sizeof event);
       const char* name = buffer.data() + offset + sizeof event;
       const std::string_view file(name, event.len ? strnlen(name, event.len) : 0);
-      // cgroup.events changes when a cgroup's first process enters or its last leaves. Files such
-      // as memory.events change all the time and mean nothing here.
+      // An event without a name is of a cgroup.events. Other files, such as memory.events, change
+      // all the time and mean nothing here.
       const bool directory = (event.mask & IN_ISDIR) && !(event.mask & IN_MODIFY);
-      if (directory || (event.mask & IN_Q_OVERFLOW) || file == "cgroup.events" ||
-          file == "cgroup.procs")
+      const bool events = (event.mask & IN_MODIFY) && file.empty();
+      if (directory || events || (event.mask & IN_Q_OVERFLOW) || file == "cgroup.procs")
         changed = true;
       offset += static_cast<ssize_t>(sizeof event + event.len);
     }

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -75,11 +75,12 @@ class CgroupTree {
  private:
   CgroupTree(std::string root, UniqueFd inotify)
       : root_(std::move(root)), inotify_(std::move(inotify)) {}
+  Result<void> watch(const std::string& directory);
   Result<void> read_below(const std::string& path, std::vector<Cgroup>& found);
 
   std::string root_;
   UniqueFd inotify_;
-  std::map<std::uint64_t, int> watches_;  ///< inode -> watch descriptor
+  std::set<std::uint64_t> watched_;  ///< inodes
 };
 
 }  // namespace ankus

@@ -107,7 +107,7 @@ WorkloadRoots host_roots();
 
 /// The containers, VMs and services of this host. A scan costs one readlink for each process, four
 /// system calls for each cgroup, two for each network namespace besides ours, and four small reads
-/// for each workload; measured: 1 ms for 90 processes and 10 cgroups.
+/// for each workload; measured: 1.7 ms, link dump included, for 125 processes and 5 cgroups.
 class WorkloadInventory {
  public:
   static Result<WorkloadInventory> open(WorkloadRoots roots, WorkloadId first_id = 1,
