@@ -26,6 +26,13 @@ Bytes quantum_of(BitRate rate, std::uint32_t mtu) {
 
 BitRate whole_bytes(BitRate rate) { return {rate.bits_per_second / 8 * 8}; }
 
+std::uint16_t minor_of_first(const std::vector<Match>& class_matches, auto&& matches) {
+  const auto found = std::ranges::find_if(class_matches, matches);
+  return found == class_matches.end()
+             ? kProbationMinor
+             : static_cast<std::uint16_t>(kFirstBlockMinor + (found - class_matches.begin()));
+}
+
 }  // namespace
 
 std::vector<Match> class_matches(const Policy& policy) {
@@ -38,10 +45,13 @@ std::vector<Match> class_matches(const Policy& policy) {
 
 std::uint16_t class_minor(const std::vector<Match>& class_matches, const Workload& workload,
                           Weight flow) {
-  for (std::size_t i = 0; i < class_matches.size(); ++i)
-    if (matches(class_matches[i], workload, flow))
-      return static_cast<std::uint16_t>(kFirstBlockMinor + i);
-  return kProbationMinor;
+  return minor_of_first(class_matches,
+                        [&](const Match& match) { return matches(match, workload, flow); });
+}
+
+std::uint16_t class_minor_of_nobody(const std::vector<Match>& class_matches, Weight flow) {
+  return minor_of_first(class_matches,
+                        [&](const Match& match) { return matches_nobody(match, flow); });
 }
 
 Bytes fast_threshold(const FastRule& fast, BitRate rate) {

@@ -27,6 +27,8 @@ std::vector<Match> class_matches(const Policy& policy);
 /// The class of a workload's flows of one speed: that of the first match, else probation.
 std::uint16_t class_minor(const std::vector<Match>& class_matches, const Workload& workload,
                           Weight flow);
+/// The same for traffic whose owner is not known.
+std::uint16_t class_minor_of_nobody(const std::vector<Match>& class_matches, Weight flow);
 
 /// The bytes that a flow must move within the rule's window, on a link of `rate`, to be fast.
 Bytes fast_threshold(const FastRule& fast, BitRate rate);

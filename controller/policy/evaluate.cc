@@ -52,6 +52,10 @@ class Wishes {
 
   void add_members() {
     Members members;
+    // Row 0 is everybody's whose owner is not known, opted out or not seen for a while.
+    members.rows.push_back({.workload = 0,
+                            .slow_class = class_minor_of_nobody(matches_, Weight::light),
+                            .fast_class = class_minor_of_nobody(matches_, Weight::heavy)});
     for (const WorkloadState& state : snapshot_.workloads) {
       const Workload& workload = state.workload;
       if (workload.id == 0 || workload.opted_out) continue;

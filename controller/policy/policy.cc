@@ -27,4 +27,9 @@ bool matches(const Match& match, const Workload& workload, Weight flow) {
          (match.label.empty() || glob_match(match.label, workload.label));
 }
 
+bool matches_nobody(const Match& match, Weight flow) {
+  return (!match.footprint || *match.footprint == flow) && !match.kind && match.name.empty() &&
+         match.label.empty();
+}
+
 }  // namespace ankus

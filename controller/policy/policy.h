@@ -95,6 +95,9 @@ struct Match {
   bool operator==(const Match&) const = default;
 };
 bool matches(const Match& match, const Workload& workload, Weight flow);
+/// The same for traffic whose owner is not known, or has opted out: only a match that asks nothing
+/// of the owner is for it.
+bool matches_nobody(const Match& match, Weight flow);
 
 struct Bandwidth {
   std::string device;  ///< a name, or kUplink

@@ -202,11 +202,19 @@ bandwidth = { device = "eth0", guarantee = "10%" }
   EXPECT_THAT(
       members->rows,
       ElementsAre(
+          Member{.workload = 0, .slow_class = 0x0f, .fast_class = 0x0f},
           Member{.workload = 3, .slow_class = 0x10, .fast_class = 0x11, .weight = Weight::heavy},
           Member{.workload = 5, .slow_class = 0x0f, .fast_class = 0x12, .weight = Weight::mixed},
           Member{.workload = 7, .slow_class = 0x13, .fast_class = 0x13, .weight = Weight::light},
           Member{
               .workload = 11, .slow_class = 0x0f, .fast_class = 0x0f, .weight = Weight::unknown}));
+}
+
+TEST(Evaluate, TrafficOfNobodyFollowsRulesThatDoNotAskWhoseItIs) {
+  Snapshot snapshot = example::host();
+  snapshot.workloads.clear();
+  EXPECT_THAT(wished<Members>(evaluate(snapshot, mice_first()), knob::Membership{})->rows,
+              ElementsAre(Member{.workload = 0, .slow_class = 0x10, .fast_class = 0x11}));
 }
 
 TEST(Evaluate, AnOptedOutWorkloadHasNoRow) {
@@ -509,12 +517,12 @@ TEST(ShippedPolicy, ThreeTiersPutsEachWhereItBelongs) {
   const Desired desired = evaluate(example::host(), parsed(example::shipped("three-tiers.toml")));
   EXPECT_THAT(desired.refusals, IsEmpty());
   const auto& rows = wished<Members>(desired, knob::Membership{})->rows;
-  ASSERT_EQ(rows.size(), 4u);
-  EXPECT_EQ(rows[0].slow_class, 0x10);  // 3: gold, its mice
-  EXPECT_EQ(rows[0].fast_class, 0x11);  // and its bulk
-  EXPECT_EQ(rows[1].slow_class, 0x13);  // 5: the VM, bronze
-  EXPECT_EQ(rows[2].fast_class, 0x12);  // 7: silver
-  EXPECT_EQ(rows[3].slow_class, 0x13);  // 11: bronze
+  ASSERT_EQ(rows.size(), 5u);
+  EXPECT_EQ(rows[1].slow_class, 0x10);  // 3: gold, its mice
+  EXPECT_EQ(rows[1].fast_class, 0x11);  // and its bulk
+  EXPECT_EQ(rows[2].slow_class, 0x13);  // 5: the VM, bronze
+  EXPECT_EQ(rows[3].fast_class, 0x12);  // 7: silver
+  EXPECT_EQ(rows[4].slow_class, 0x13);  // 11: bronze
   EXPECT_EQ(queue_on(desired, example::host().links[1].device, 0x13)->limit, Bytes{500'000});
 }
 
