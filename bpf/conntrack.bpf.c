@@ -235,12 +235,16 @@ static __always_inline void visit(struct sk_buff *skb, __u32 in_ifindex, __u32 o
   struct connection c = {};
   __u64 counters[4];
   __u32 now;
+#ifdef ANKUS_TRAMPOLINES
+  struct nf_conn *ct; /* CO-RE relocates the whole expression: c.ct would be taken for a kernel type */
+#endif
 
   count(ANKUS_COUNT_HIT_CONNTRACK);
   if (!rule || nfct <= 7 || (nfct & 7) == 7 /* IP_CT_UNTRACKED */) return;
   if (!read_connection(&c, (struct nf_conn *)(nfct & ~7UL))) return;
 #ifdef ANKUS_TRAMPOLINES
-  if (rule->netns_cookie && BPF_CORE_READ(c.ct, ct_net.net, net_cookie) != rule->netns_cookie) return;
+  ct = c.ct;
+  if (rule->netns_cookie && BPF_CORE_READ(ct, ct_net.net, net_cookie) != rule->netns_cookie) return;
 #endif
   now = now_jiffies();
   flow = find_flow(&c, &key, &original);

@@ -165,12 +165,11 @@ static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow,
   __u16 class = 0;
 
   if (member && owner) {
-    if (ankus_reached(p->now, member->lease_until)) {
-      count(ANKUS_COUNT_LEASE_EXPIRED);
-      member = bpf_map_lookup_elem(&ankus_members, &nobody);
-    } else {
-      weight = member->weight;
-    }
+    int empty = !member->slow_class && !member->fast_class; /* opted out, or not yet judged */
+    int expired = !empty && ankus_reached(p->now, member->lease_until);
+    if (expired) count(ANKUS_COUNT_LEASE_EXPIRED);
+    if (empty || expired) member = bpf_map_lookup_elem(&ankus_members, &nobody);
+    else weight = member->weight;
   }
   if (!member || !bucket) return p->device->probation_class;
   if (flow && !(flow->flags & ANKUS_FLOW_AGGREGATE))

@@ -47,7 +47,7 @@ class Watched {
     EXPECT_TRUE(attachments_->watch_uplink(uplink, true));
     if (conntrack) {
       auto done = attachments_->watch_conntrack();
-      EXPECT_TRUE(done) << (done ? "" : done.error().text);
+      EXPECT_TRUE(done) << testing::PrintToString(programs_->downgrades);
     }
   }
 

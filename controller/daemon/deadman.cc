@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/deadman.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <vector>
+
+namespace ankus {
+namespace {
+
+constexpr const char* kUnit = "ankus-rollback";
+/// Later than the daemon's own deadline, so that normally the daemon does it.
+constexpr nanoseconds kGrace = seconds(2);
+
+bool systemd_runs() { return access("/run/systemd/system", F_OK) == 0; }  // sd_booted(3)
+
+std::vector<std::string> rollback_command(const Options& options) {
+  std::array<char, 4096> self{};
+  const ssize_t length = readlink("/proc/self/exe", self.data(), self.size() - 1);
+  return {
+      length > 0 ? std::string(self.data(), static_cast<std::size_t>(length)) : "/usr/sbin/ankusd",
+      "--rollback",
+      "--pending",
+      "--state-dir",
+      options.state_dir,
+      "--runtime-dir",
+      options.runtime_dir,
+      "--bpf-dir",
+      options.bpf_dir};
+}
+
+/// Never returns in the child.
+[[noreturn]] void exec(const std::vector<std::string>& command) {
+  std::vector<char*> arguments;
+  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  execvp(arguments[0], arguments.data());
+  _exit(127);
+}
+
+int run_and_wait(const std::vector<std::string>& command) {
+  const pid_t child = fork();
+  if (child < 0) return -1;
+  if (child == 0) {
+    const int null = open("/dev/null", O_RDWR);
+    for (const int fd : {0, 1, 2}) (void)dup2(null, fd);  // its words are of no use to anybody
+    exec(command);
+  }
+  int status = 0;
+  if (waitpid(child, &status, 0) < 0 || !WIFEXITED(status)) return -1;
+  return WEXITSTATUS(status);
+}
+
+/// Double fork: the grandchild belongs to init and survives us, our terminal and our session.
+Result<void> detach(const std::vector<std::string>& command) {
+  const pid_t child = fork();
+  if (child < 0) return fail_errno("fork the dead man's switch");
+  if (child == 0) {
+    (void)setsid();
+    if (fork() != 0) _exit(0);
+    const int null = open("/dev/null", O_RDWR);
+    for (const int fd : {0, 1, 2}) (void)dup2(null, fd);
+    (void)close_range(3, ~0U, 0);  // above all the journal's lock
+    exec(command);
+  }
+  int status = 0;
+  (void)waitpid(child, &status, 0);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    return fail(ErrorKind::refused, "the dead man's switch did not start");
+  return {};
+}
+
+std::string seconds_text(nanoseconds duration) {
+  return std::to_string(std::chrono::ceil<seconds>(duration).count()) + "s";
+}
+
+}  // namespace
+
+Result<std::string> arm_deadman(const Options& options, nanoseconds within) {
+  std::vector<std::string> command = rollback_command(options);
+  const std::string after = seconds_text(within + kGrace);
+  if (systemd_runs()) {
+    disarm_deadman();  // of an earlier plan
+    std::vector<std::string> timer{"systemd-run",
+                                   "--quiet",
+                                   "--collect",
+                                   "--unit=" + std::string(kUnit),
+                                   "--on-active=" + after,
+                                   "--timer-property=AccuracySec=1s"};
+    timer.insert(timer.end(), command.begin(), command.end());
+    if (run_and_wait(timer) == 0) return "systemd timer " + std::string(kUnit) + ".timer";
+    return fail(ErrorKind::refused, "systemd-run could not arm the dead man's switch");
+  }
+  command.push_back("--after");
+  command.push_back(after);
+  if (auto done = detach(command); !done) return std::unexpected(done.error());
+  return std::string("a detached process (no systemd here)");
+}
+
+void disarm_deadman() {
+  if (systemd_runs())
+    (void)run_and_wait({"systemctl", "stop", std::string(kUnit) + ".timer"});  // it may be gone
+}
+
+}  // namespace ankus

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/observer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/text.h"
+#include "kernel/features.h"
+
+namespace ankus {
+namespace {
+
+constexpr seconds kSweepEvery{10};
+constexpr seconds kIdleFlow{60};
+constexpr seconds kIdleFlowWhenFull{5};
+constexpr seconds kConntrackEvery{5};
+constexpr std::uint32_t kLoopback = 1;
+
+/// Whether this kernel takes tcx links, found by one on the loopback device that goes at once.
+bool tcx_works(const Programs& programs) {
+  return bpf::attach_tcx(programs.program("ankus_uplink_receives"), kLoopback,
+                         bpf::TcxHook::ingress)
+      .has_value();
+}
+
+std::uint32_t free_ifindex(const std::vector<Link>& links) {
+  std::uint32_t highest = 1000;
+  for (const Link& link : links)
+    if (link.kind != "ifb") highest = std::max(highest, link.device.ifindex);
+  // Far above what the kernel hands out next, so that a device made meanwhile does not take it.
+  return highest + 100'000;
+}
+
+std::uint32_t header_bytes(const Link& link) { return link.kind == "tun" && !link.tap ? 0 : 14; }
+
+}  // namespace
+
+Result<std::unique_ptr<Observer>> Observer::open(Options options) {
+  std::unique_ptr<Observer> self(new Observer(std::move(options)));
+  auto programs =
+      Programs::load({.max_flows = self->options_.max_flows, .pin_dir = self->options_.pin_dir});
+  if (!programs) return with_context("load the sensors", programs.error());
+  self->programs_ = std::make_unique<Programs>(std::move(*programs));
+  auto table = FlowTable::open(*self->programs_);
+  if (!table) return std::unexpected(table.error());
+  self->table_ = std::move(*table);
+  self->attachments_ = std::make_unique<Attachments>(*self->programs_);
+  auto links = LinkReader::open();
+  if (!links) return std::unexpected(links.error());
+  self->links_ = std::make_unique<LinkReader>(std::move(*links));
+  auto inventory = WorkloadInventory::open(host_roots(), self->options_.first_workload);
+  if (!inventory) return std::unexpected(inventory.error());
+  self->inventory_ = std::make_unique<WorkloadInventory>(std::move(*inventory));
+  const auto cookie = own_netns_cookie();
+  if (!cookie) return std::unexpected(cookie.error());
+  self->netns_cookie_ = *cookie;
+
+  const auto has = kernel_has({{.module = "sch_htb", .function = "htb_enqueue"},
+                               {.module = "ifb", .function = "ifb_xmit"}});
+  self->snapshot_.host = {.kernel_release = kernel_release(),
+                          .tcx = tcx_works(*self->programs_),
+                          .htb = has[0],
+                          .ifb = has[1],
+                          .cpus = bpf::possible_cpus()};
+  if (auto done = self->table_.set_timing({.netns_cookie = self->netns_cookie_}); !done)
+    return std::unexpected(done.error());
+  return self;
+}
+
+Result<void> Observer::refresh(MonotonicTime now) {
+  auto links = links_->read(now);
+  if (!links) return std::unexpected(links.error());
+  snapshot_.links = std::move(*links);
+  snapshot_.host.free_ifindex = free_ifindex(snapshot_.links);
+  snapshot_.at = now;
+  if (auto done = find_workloads(); !done) return done;
+  attach_workloads();
+  if (!attachments_->conntrack() && now - conntrack_tried_at_ >= kConntrackEvery) {
+    conntrack_tried_at_ = now;
+    programs_->load_conntrack();  // its module may have come since
+    auto done = attachments_->watch_conntrack();
+    if (done)
+      troubles_.erase("conntrack");
+    else
+      troubles_["conntrack"] = done.error().text;
+  }
+  measure(now);
+  return {};
+}
+
+Result<void> Observer::find_workloads() {
+  auto scan = inventory_->scan(snapshot_.links);
+  if (!scan) return std::unexpected(scan.error());
+  without_number_ = scan->without_number;
+  std::vector<WorkloadState> states;
+  for (Workload& workload : scan->workloads) states.push_back({.workload = std::move(workload)});
+  snapshot_.workloads = std::move(states);
+
+  std::map<std::uint64_t, WorkloadId> owners;
+  for (const CgroupOwner& owner : scan->owners) owners[owner.cgroup_id] = owner.workload;
+  for (const auto& [cgroup, workload] : owners) {
+    const auto it = cgroups_.find(cgroup);
+    if (it == cgroups_.end() || it->second != workload)
+      if (auto done = table_.set_cgroup(cgroup, workload); !done)
+        troubles_["cgroups"] = done.error().text;
+  }
+  for (const auto& [cgroup, workload] : cgroups_)
+    if (!owners.contains(cgroup))
+      (void)table_.forget_cgroup(cgroup);  // a stale row names nobody who lives
+  cgroups_ = std::move(owners);
+  return {};
+}
+
+void Observer::attach_workloads() {
+  std::set<std::uint32_t> there;
+  for (const WorkloadState& state : snapshot_.workloads) {
+    if (!state.workload.device) continue;
+    const std::uint32_t ifindex = state.workload.device->ifindex;
+    there.insert(ifindex);
+    const auto link =
+        std::ranges::find(snapshot_.links, ifindex, [](const Link& l) { return l.device.ifindex; });
+    SensedDevice row{.ifindex = ifindex, .owner = state.workload.id};
+    if (link != snapshot_.links.end()) row.header_bytes = header_bytes(*link);
+    const auto known = devices_.find(ifindex);
+    if (known != devices_.end() && known->second == row) continue;
+    auto done = table_.set_device(row);
+    if (done) done = attachments_->watch_workload(ifindex);
+    if (done) {
+      devices_[ifindex] = row;
+      troubles_.erase(state.workload.device->name);
+    } else if (done.error().kind != ErrorKind::gone) {
+      troubles_[state.workload.device->name] = done.error().text;
+    }
+  }
+  std::erase_if(devices_, [&](const auto& entry) {
+    const auto& [ifindex, row] = entry;
+    if (row.uplink || there.contains(ifindex)) return false;
+    attachments_->forget(ifindex);
+    (void)table_.forget_device(ifindex);  // its number may be another device's next
+    return true;
+  });
+}
+
+Result<void> Observer::follow(const FlowRules& rules, const std::set<std::uint32_t>& classified) {
+  rules_ = rules;
+  auto done = table_.set_timing({.fast_window = rules.fast_window,
+                                 .fast_hold = rules.fast_hold,
+                                 .prove = rules.prove,
+                                 .admission_hold = rules.admission_hold,
+                                 .elephant_bytes = rules.elephant_bytes,
+                                 .elephant_window_bytes = rules.elephant_rate_bytes,
+                                 .elephant_window = rules.elephant_window,
+                                 .elephant_calm = rules.elephant_calm,
+                                 .flows_per_owner = std::max(16U, table_.capacity() / 4),
+                                 .netns_cookie = netns_cookie_});
+  if (!done) return done;
+  std::set<std::uint32_t> through_ifb, wanted;
+  for (const LinkFlowRules& link : rules.links)
+    if (link.receives_for && classified.contains(link.device.ifindex))
+      through_ifb.insert(link.receives_for->ifindex);
+  for (const LinkFlowRules& link : rules.links) {
+    const std::uint32_t ifindex = link.device.ifindex;
+    const bool in_force = classified.contains(ifindex);
+    wanted.insert(ifindex);
+    SensedDevice row{.ifindex = ifindex,
+                     .uplink = true,
+                     .ifb = link.receives_for.has_value(),
+                     .ingress_on_ifb = through_ifb.contains(ifindex),
+                     .fast_bytes = link.fast_bytes,
+                     .admission = link.admission_rate.value_or(BitRate{0}),
+                     .admission_burst = link.admission_burst,
+                     .major = in_force ? kOurMajor : std::uint16_t{0},
+                     .probation_class = link.probation_class};
+    const auto known =
+        std::ranges::find(snapshot_.links, ifindex, [](const Link& l) { return l.device.ifindex; });
+    if (known != snapshot_.links.end()) row.header_bytes = header_bytes(*known);
+    if (const auto it = devices_.find(ifindex); it == devices_.end() || it->second != row) {
+      if (done = table_.set_device(row); !done) return done;
+      devices_[ifindex] = row;
+    }
+    if (row.ifb || known == snapshot_.links.end()) continue;
+    done = attachments_->watch_uplink(ifindex, !in_force);
+    if (done)
+      troubles_.erase(link.device.name);
+    else if (done.error().kind != ErrorKind::gone)
+      troubles_[link.device.name] = done.error().text;
+  }
+  std::erase_if(devices_, [&](const auto& entry) {
+    const auto& [ifindex, row] = entry;
+    if (!row.uplink || wanted.contains(ifindex)) return false;
+    attachments_->forget(ifindex);
+    (void)table_.forget_device(ifindex);  // its number may be another device's next
+    return true;
+  });
+  return {};
+}
+
+void Observer::measure(MonotonicTime now) {
+  const nanoseconds interval =
+      measured_at_.since_boot.count() == 0 ? nanoseconds(0) : now - measured_at_;
+  measured_at_ = now;
+  counters_before_ = counters_;
+  if (const auto counters = table_.counters()) counters_ = *counters;
+  if (auto flows = table_.flows()) flows_ = std::move(*flows);
+  struct PerOwner {
+    std::uint32_t elephants = 0, slow = 0;
+  };
+  std::map<WorkloadId, PerOwner> per_owner;
+  for (const Flow& flow : flows_) {
+    PerOwner& owner = per_owner[flow.owner];
+    if (flow.elephant)
+      ++owner.elephants;
+    else if (!flow.fast && flow.age >= rules_.prove && flow.idle < interval)
+      ++owner.slow;
+  }
+  for (WorkloadState& state : snapshot_.workloads) {
+    const WorkloadId id = state.workload.id;
+    const auto usage = table_.usage(id);
+    if (!usage) continue;
+    auto known = footprints_.find(id);
+    if (known == footprints_.end()) {
+      const auto memory = options_.remembered.find(state.workload.label);
+      known = footprints_
+                  .emplace(id, FootprintTracker(memory != options_.remembered.end()
+                                                    ? std::optional(memory->second)
+                                                    : std::nullopt))
+                  .first;
+      usage_[id] = *usage;
+    }
+    const Usage before = std::exchange(usage_[id], *usage);
+    if (interval > nanoseconds(0))
+      known->second.update(
+          {.interval = interval,
+           .transmitted = {usage->transmitted.count - before.transmitted.count},
+           .received = {usage->received.count - before.received.count},
+           .packets =
+               usage->packets_out + usage->packets_in - before.packets_out - before.packets_in,
+           .new_flows = usage->new_flows - before.new_flows,
+           .elephant_bytes = {usage->by_elephants.count - before.by_elephants.count},
+           .elephants = per_owner[id].elephants,
+           .slow_flows = per_owner[id].slow},
+          {.heavy = rules_.footprint_heavy,
+           .window =
+               rules_.footprint_window > nanoseconds(0) ? rules_.footprint_window : seconds(10),
+           .calm = rules_.footprint_calm > nanoseconds(0) ? rules_.footprint_calm : seconds(30)},
+          now);
+    state.footprint = known->second.footprint;
+    if (state.footprint.weight != Weight::unknown)
+      options_.remembered[state.workload.label] = state.footprint.weight;
+  }
+  std::erase_if(footprints_, [&](const auto& entry) {
+    const bool gone = std::ranges::none_of(
+        snapshot_.workloads, [&](const WorkloadState& s) { return s.workload.id == entry.first; });
+    if (gone) usage_.erase(entry.first);
+    return gone;
+  });
+  if (now - swept_at_ >= kSweepEvery) {
+    swept_at_ = now;
+    const bool full = flows_.size() > table_.capacity() / 4 * 3;
+    if (auto swept = table_.sweep(full ? kIdleFlowWhenFull : kIdleFlow, nullptr); !swept)
+      troubles_["sweep"] = swept.error().text;
+  }
+  note_silence();
+}
+
+/// "Attached" proves nothing: an uplink that sends while our program counts nothing is a failure.
+void Observer::note_silence() {
+  double packets = 0;
+  for (const Link& link : snapshot_.links)
+    if (devices_.contains(link.device.ifindex) && devices_.at(link.device.ifindex).uplink)
+      packets += link.packets_per_second;
+  const bool silent =
+      packets > 10 && counters_[ANKUS_COUNT_HIT_UPLINK] == counters_before_[ANKUS_COUNT_HIT_UPLINK];
+  silent_ticks_ = silent ? silent_ticks_ + 1 : 0;
+}
+
+std::vector<SensorState> Observer::sensors() const {
+  using State = SensorState::State;
+  std::vector<SensorState> sensors;
+  SensorState conntrack{.name = "conntrack"};
+  if (attachments_->conntrack()) {
+    conntrack.state = State::on;
+    conntrack.detail = programs_->conntrack == Programs::Conntrack::trampolines
+                           ? "fexit/nf_conntrack_in and fentry/nf_conntrack_free"
+                           : "netfilter links at POST_ROUTING and LOCAL_IN, IPv4 and IPv6";
+    if (!conntrack_seen())
+      conntrack.detail += "; has not fired: no rule of this namespace uses conntrack";
+  } else {
+    const auto why = troubles_.find("conntrack");
+    conntrack.state = State::failed;
+    conntrack.detail = why != troubles_.end() ? why->second : "not attached yet";
+  }
+  sensors.push_back(std::move(conntrack));
+  SensorState devices{.name = "devices"};
+  const std::string watched = std::to_string(devices_.size()) + " devices watched by ";
+  switch (attachments_->device_form()) {
+    case Attachments::DeviceForm::tcx:
+      devices = {"devices", State::on, watched + "tcx links"};
+      break;
+    case Attachments::DeviceForm::tracepoint:
+      devices = {"devices", State::on, watched + "BTF tracepoints"};
+      break;
+    case Attachments::DeviceForm::none: devices.detail = "no device to watch yet"; break;
+  }
+  if (silent_ticks_ >= 3) {
+    devices.state = State::failed;
+    devices.detail += "; attached, but its programs do not fire";
+  }
+  sensors.push_back(std::move(devices));
+  return sensors;
+}
+
+std::vector<std::string> Observer::downgrades() const {
+  std::vector<std::string> lines = programs_->downgrades;
+  for (const std::string& line : attachments_->downgrades()) lines.push_back(line);
+  for (const auto& [what, why] : troubles_)
+    if (what != "conntrack") lines.push_back(what + ": " + why);
+  if (without_number_ != 0)
+    lines.push_back(std::to_string(without_number_) +
+                    " workloads have no number left and count as unknown");
+  return lines;
+}
+
+std::vector<int> Observer::fds() const {
+  std::vector<int> fds = inventory_->fds();
+  fds.push_back(table_.events_fd());
+  return fds;
+}
+
+bool Observer::something_changed() {
+  const auto changed = inventory_->changed_since_last();
+  return !changed || *changed;  // when we cannot know, look
+}
+
+Result<void> Observer::persist() const {
+  if (auto done = programs_->pin_maps(); !done) return done;
+  return attachments_->pin(options_.pin_dir + "/sensors");
+}
+
+}  // namespace ankus

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "model/footprint.h"
+#include "model/snapshot.h"
+#include "policy/flow_rules.h"
+#include "sense/attachments.h"
+#include "sense/flow_table.h"
+#include "sense/links.h"
+#include "sense/workloads.h"
+
+namespace ankus {
+
+/// A sensor as `status` shows it.
+struct SensorState {
+  enum class State { on, off, failed };
+  std::string name;
+  State state = State::off;
+  std::string detail;
+};
+
+/// Keeps the sensors pointed at what is there, and turns what they say into a Snapshot. Changes
+/// nothing of the host but links and maps of its own.
+class Observer {
+ public:
+  struct Options {
+    std::uint32_t max_flows = 65536;
+    std::string pin_dir;  ///< maps pinned there by an earlier run are used again; "" is: none are
+    WorkloadId first_workload = 1;
+    std::map<std::string, Weight> remembered;  ///< footprints by label
+  };
+  /// Fails only if nothing can be sensed at all; the error says what this kernel refused.
+  static Result<std::unique_ptr<Observer>> open(Options options);
+
+  /// Reads links, workloads and usage, judges footprints. To be called about once a second, and
+  /// when something has changed.
+  Result<void> refresh(MonotonicTime now);
+  /// Points the sensors at the devices that the rules name and tells the kernel side the numbers.
+  /// `classified`: devices whose packets get classes (ifindex).
+  Result<void> follow(const FlowRules& rules, const std::set<std::uint32_t>& classified);
+
+  const Snapshot& snapshot() const { return snapshot_; }
+  const std::vector<Flow>& flows() const { return flows_; }  ///< as of the last refresh
+  const Counters& counters() const { return counters_; }
+  std::vector<SensorState> sensors() const;
+  std::vector<std::string> downgrades() const;
+  bool conntrack_seen() const { return counters_[ANKUS_COUNT_HIT_CONNTRACK] != 0; }
+
+  FlowTable& table() { return table_; }
+  const Programs& programs() const { return *programs_; }
+
+  /// For epoll: readable when a device, a workload or an elephant has come or gone.
+  std::vector<int> fds() const;
+  /// Whether a link, a namespace or a cgroup has changed since the last call.
+  bool something_changed();
+
+  /// Makes maps and links outlive the process, so that what is in force goes on being fed.
+  Result<void> persist() const;
+
+ private:
+  explicit Observer(Options options) : options_(std::move(options)) {}
+  Result<void> find_workloads();
+  void attach_workloads();
+  void measure(MonotonicTime now);
+  void note_silence();
+
+  Options options_;
+  std::unique_ptr<Programs> programs_;
+  FlowTable table_;
+  std::unique_ptr<Attachments> attachments_;
+  std::unique_ptr<LinkReader> links_;
+  std::unique_ptr<WorkloadInventory> inventory_;
+  std::uint64_t netns_cookie_ = 0;
+
+  Snapshot snapshot_;
+  std::vector<Flow> flows_;
+  Counters counters_{}, counters_before_{};
+  FlowRules rules_;
+  std::map<WorkloadId, FootprintTracker> footprints_;
+  std::map<WorkloadId, Usage> usage_;
+  std::map<std::uint32_t, SensedDevice> devices_;  ///< rows of the map
+  std::map<std::uint64_t, WorkloadId> cgroups_;    ///< rows of the map
+  std::map<std::string, std::string> troubles_;    ///< what could not be watched, and why
+  std::uint64_t without_number_ = 0;
+  int silent_ticks_ = 0;
+  MonotonicTime measured_at_, swept_at_, conntrack_tried_at_;
+  bool workloads_stale_ = true;
+};
+
+}  // namespace ankus
