@@ -58,7 +58,7 @@ std::vector<Result<void>> write_each(Actuator& actuator, std::span<const Action>
   return outcomes;
 }
 
-std::set<Knob> with_dependents(std::set<Knob> left, const std::map<Knob, Setting>& knobs) {
+std::set<Knob> with_foundations(std::set<Knob> left, const std::map<Knob, Setting>& knobs) {
   for (bool again = !left.empty(); again;) {
     again = false;
     for (const auto& [knob, setting] : knobs) {

@@ -34,7 +34,7 @@ std::vector<Result<void>> write_each(Actuator& actuator, std::span<const Action>
 
 /// `left` and all of `knobs` that must stay because one of them does: the rest of its queueing
 /// tree, and what it hangs on.
-std::set<Knob> with_dependents(std::set<Knob> left, const std::map<Knob, Setting>& knobs);
+std::set<Knob> with_foundations(std::set<Knob> left, const std::map<Knob, Setting>& knobs);
 
 /// A line of history for each step.
 std::vector<Event> events_of(const std::string& plan, std::span<const RunStep> steps);

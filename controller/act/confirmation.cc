@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "act/confirmation.h"
+
+#include <algorithm>
+
+namespace ankus {
+
+Result<std::string> confirm(Journal& journal, const Clock& clock, const std::string& by) {
+  auto controls = journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  if (!controls->confirmation) return fail(ErrorKind::invalid, "no plan waits for a confirmation");
+  const std::string plan = controls->confirmation->plan;
+  if (controls->confirmation->deadline <= clock.boot())
+    return fail(ErrorKind::refused,
+                "too late: the time to confirm plan " + plan + " is over, it is being undone");
+  controls->confirmation.reset();
+  if (auto set = journal.set_controls(*controls); !set) return std::unexpected(set.error());
+  const Event event{.kind = "confirmed", .plan = plan, .text = "confirmed by " + by};
+  (void)journal.record({&event, 1});  // history may fail; history_problem() says so
+  return plan;
+}
+
+Result<std::optional<Confirmation>> expired(Journal& journal, const Clock& clock) {
+  auto controls = journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  if (controls->confirmation && controls->confirmation->deadline <= clock.boot())
+    return controls->confirmation;
+  return std::optional<Confirmation>{};
+}
+
+Result<std::optional<Undone>> undo_expired(Actuator& actuator, Journal& journal,
+                                           const Clock& clock) {
+  auto over = expired(journal, clock);
+  if (!over) return std::unexpected(over.error());
+  if (!*over) return std::optional<Undone>{};
+  const Confirmation& confirmation = **over;
+  auto runs = journal.runs();
+  if (!runs) return std::unexpected(runs.error());
+  const bool in_force = std::ranges::any_of(
+      *runs, [&](const Run& r) { return r.id == confirmation.run && r.state == RunState::done; });
+  if (!in_force) {
+    // Nothing of it is left to undo (drift has dropped it all): only the waiting has to end.
+    auto controls = journal.controls();
+    if (!controls) return std::unexpected(controls.error());
+    controls->confirmation.reset();
+    if (auto set = journal.set_controls(*controls); !set) return std::unexpected(set.error());
+    return std::optional<Undone>(Undone{.what = "undo of " + confirmation.plan});
+  }
+  auto undone =
+      undo(actuator, journal, clock,
+           {.by = "the deadline to confirm " + confirmation.plan, .id = confirmation.plan});
+  if (!undone) return std::unexpected(undone.error());
+  return std::optional<Undone>(*std::move(undone));
+}
+
+}  // namespace ankus

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "act/undo.h"
+#include "journal/journal.h"
+
+namespace ankus {
+
+// apply() arms a confirmation in the same transaction as the intents (ApplyOptions), so that no
+// crash leaves a plan in force that nobody has to confirm.
+
+/// Keeps the plan that waits; its id. An Error if none waits or its time is over.
+Result<std::string> confirm(Journal& journal, const Clock& clock, const std::string& by);
+
+/// The confirmation whose deadline has passed, if there is one.
+Result<std::optional<Confirmation>> expired(Journal& journal, const Clock& clock);
+
+/// Undoes the plan whose deadline has passed, and holds: it must not be applied again at the next
+/// tick. Nothing if none has.
+Result<std::optional<Undone>> undo_expired(Actuator& actuator, Journal& journal,
+                                           const Clock& clock);
+
+}  // namespace ankus

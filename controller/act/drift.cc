@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "act/drift.h"
+
+#include "act/steps.h"
+#include "act/take_back.h"
+
+namespace ankus {
+
+Result<Drift> check_drift(Actuator& actuator, Journal& journal, const Clock& clock) {
+  auto held = journal.held();
+  if (!held) return std::unexpected(held.error());
+  auto ceded = journal.ceded();
+  if (!ceded) return std::unexpected(ceded.error());
+  std::vector<Knob> knobs;
+  for (const HeldKnob& h : *held) knobs.push_back(h.knob);
+  const Readings readings = read_knobs(actuator, knobs);
+
+  Drift drift;
+  HeldChange change;
+  std::vector<Event> events;
+  const auto drop = [&](const HeldKnob& h, const char* kind, const std::string& text) {
+    change.drop.push_back(h.knob);
+    events.push_back({.kind = kind, .plan = h.plan, .action = h.action, .text = text});
+  };
+  for (const HeldKnob& h : *held) {
+    const Result<Setting>& found = readings.at(h.knob);
+    const std::string name = to_text(h.knob);
+    if (is_gone(found)) {
+      drift.gone.push_back(h);
+      drop(h, "gone", name + " vanished: " + to_text(found));
+    } else if (!found || same_setting(*found, h.written) ||
+               std::holds_alternative<Members>(*found)) {
+      continue;  // in force, or not known: the next look decides
+    } else if (same_setting(*found, h.original)) {
+      drift.back.push_back(h);
+      const CededKnob c = cede(h.knob, found, "somebody else has set it back", *ceded, clock);
+      change.cede.push_back(c);
+      drop(h, "ceded", name + " is " + to_text(found) + " again, and not by us: left alone");
+    } else {
+      const CededKnob c =
+          cede(h.knob, found, "somebody else has set it to: " + to_text(found), *ceded, clock);
+      drift.ceded.push_back(c);
+      change.cede.push_back(c);
+      drop(h, "ceded", name + " was set to " + to_text(found) + " by somebody else: left alone");
+    }
+  }
+  if (change.drop.empty()) return drift;
+  if (auto changed = journal.change_held(change); !changed) return std::unexpected(changed.error());
+  (void)journal.record(events);  // history may fail; history_problem() says so
+  return drift;
+}
+
+Result<std::vector<CededKnob>> ceded_now(Journal& journal, const Clock& clock) {
+  auto ceded = journal.ceded();
+  if (!ceded) return ceded;
+  std::erase_if(*ceded, [&](const CededKnob& c) { return c.until <= clock.boot(); });
+  return ceded;
+}
+
+}  // namespace ankus

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "act/actuator.h"
+#include "journal/journal.h"
+
+namespace ankus {
+
+/// If nothing may be applied afterwards until `ankusctl resume`.
+enum class Hold { no, until_resume };
+/// What to do with our objects whose setting somebody else has changed. What is not ours at all
+/// (Foreign) is never touched.
+enum class IfChanged { leave, take };
+
+struct UndoOptions {
+  std::string by = "ankusd";
+  std::string id;  ///< a plan's or an action's; empty: all that is held
+  Hold hold = Hold::until_resume;
+  IfChanged if_changed = IfChanged::leave;
+};
+
+/// What became of an undo.
+struct Undone {
+  std::string what;                   ///< "undo of p-..." or "undo of all"
+  std::vector<RunStep> steps;         ///< in the order in which they were undone
+  std::vector<std::string> degraded;  ///< what could not be undone; still held
+  std::vector<std::string> notes;     ///< what the journal could not record
+};
+
+/// Gives knobs back, last taken first: each that still is as we set it gets its original again; one
+/// that is gone is dropped; one that somebody else has changed is left alone and said. Needs the
+/// held file only, and goes on when that cannot be written any more. An Error means that nothing
+/// was written.
+Result<Undone> undo(Actuator& actuator, Journal& journal, const Clock& clock,
+                    const UndoOptions& options);
+
+/// Carries an undo to its end whose intents are in `run`; run id 0 if they could not be recorded.
+Result<Undone> finish_undo(const Run& run, Actuator& actuator, Journal& journal, const Clock& clock,
+                           IfChanged if_changed);
+
+}  // namespace ankus
