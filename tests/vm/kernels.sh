@@ -5,6 +5,7 @@
 
 VM_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 VM_KERNELS="6.1 6.12"
+PATH=$PATH:/usr/sbin:/sbin # depmod, for users whose PATH lacks it
 
 # What the guest can modprobe; everything else of the package stays packed.
 VM_MODULE_DIRS=(
@@ -35,7 +36,7 @@ vm_skip() {
 vm_need_tools() {
   local tool missing=()
   for tool in qemu-system-x86_64 busybox cpio depmod modprobe xz dpkg apt-get flock; do
-    PATH=$PATH:/sbin:/usr/sbin command -v "$tool" >/dev/null || missing+=("$tool")
+    command -v "$tool" >/dev/null || missing+=("$tool")
   done
   [[ ${#missing[@]} -eq 0 ]] ||
     vm_die "not found: ${missing[*]}; install the packages in $VM_HERE/packages.txt:" \
