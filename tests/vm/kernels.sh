@@ -56,12 +56,14 @@ vm_cache_dir() {
   (cd "$dir" && pwd)
 }
 
-# Prints the machine's own apt sources for one suite pattern as one-line entries. apt itself reads
-# them, so list files, deb822 files and whatever comes next are all understood.
+# Prints the machine's own apt sources for one suite pattern as one-line entries; further arguments
+# are apt's options. apt itself reads them, so list files, deb822 files and whatever comes next are
+# all understood.
 vm_apt_entries() {
   local pattern=$1 repo suite component key
+  shift
   # shellcheck disable=SC2016  # apt's variables
-  apt-get indextargets \
+  apt-get "$@" indextargets \
     --format '$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(SIGNED_BY)' 'Created-By: Packages' |
     sort -u | while IFS='|' read -r repo suite component key; do
       [[ $component == main && $suite =~ ^($pattern)$ ]] || continue
@@ -71,15 +73,27 @@ vm_apt_entries() {
     done
 }
 
+# Writes the sources of kernel $1 to $2; the further arguments are options that keep apt's state
+# apart from the machine's.
 vm_write_sources() {
-  local version=$1 list=$2 base
+  local version=$1 list=$2 pattern base
+  shift 2
+  local -a own_lists=()
+  # apt names only sources whose lists it has, and images of containers are often stripped of them.
+  if [[ -z $(vm_apt_entries bookworm) ]]; then
+    apt-get "$@" -qq update >/dev/null 2>&1 || true # some other source may be unreachable
+    own_lists=("$@")
+  fi
   case $version in
-    6.1) vm_apt_entries 'bookworm|bookworm-updates|bookworm-security|bookworm/updates' >"$list" ;;
+    6.1)
+      pattern='bookworm|bookworm-updates|bookworm-security|bookworm/updates'
+      vm_apt_entries "$pattern" "${own_lists[@]}" >"$list" ;;
     6.12) # the suite next to the machine's own: same mirror, same keyring
-      base=$(vm_apt_entries bookworm | head -n 1)
+      base=$(vm_apt_entries bookworm "${own_lists[@]}" | head -n 1)
       [[ -z $base ]] || printf '%s\n' "${base/%bookworm main/bookworm-backports main}" >"$list" ;;
   esac
-  [[ -s $list ]] || vm_skip "$version" "this machine's apt sources name no Debian bookworm mirror"
+  [[ -s $list ]] ||
+    vm_skip "$version" "no Debian bookworm mirror in this machine's apt sources, or none that answers"
 }
 
 # Fetches kernel $1 into $2 (which becomes complete at once, by rename) below the work directory $3.
@@ -87,15 +101,17 @@ vm_fetch_kernel() {
   local version=$1 target=$2 work=$3 package deb release modules module lib
   local -a patterns=()
   mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/deb" "$work/tree"
-  vm_write_sources "$version" "$work/sources.list"
-  local -a private=(
-    -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null
-    -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
-    -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root
-    -o Acquire::Languages=none -o Acquire::Retries=3 -o APT::Update::Error-Mode=any
-    -o APT::Update::Post-Invoke::= -o APT::Update::Post-Invoke-Success::=
-  )
   vm_say "fetching kernel $version (once; kept in $(dirname "$target"))"
+  local -a private=(
+    -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root
+    -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
+    -o Acquire::Languages=none -o Acquire::Retries=3
+  )
+  vm_write_sources "$version" "$work/sources.list" "${private[@]}"
+  private+=(
+    -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null
+    -o APT::Update::Error-Mode=any
+  )
   apt-get "${private[@]}" -qq update >"$work/log" 2>&1 ||
     vm_skip "$version" "apt-get update: $(grep -m 1 -E '^(E|W):' "$work/log" || tail -n 1 "$work/log")"
   package=$(apt-cache "${private[@]}" show --no-all-versions linux-image-amd64 2>/dev/null |
