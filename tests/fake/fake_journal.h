@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "journal/journal.h"
-#include "tests/fake/fate.h"
+#include "fake/fate.h"
 
 namespace ankus {
 

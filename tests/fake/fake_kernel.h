@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "act/actuator.h"
-#include "tests/fake/fate.h"
+#include "fake/fate.h"
 
 namespace ankus {
 
@@ -24,10 +24,10 @@ class FakeKernel final : public Actuator {
   std::set<Device> devices;
   std::vector<Action> writes;  ///< that had their effect
   Fate* fate = nullptr;
-  /// The n-th write from now (0 is the next) fails with `fail_errno`; so do all after it if
+  /// The n-th write from now (0 is the next) fails with `fail_with`; so do all after it if
   /// `for_good`.
   std::optional<int> fail_at;
-  int fail_errno = EIO;
+  int fail_with = EIO;
   bool for_good = false;
   std::set<Knob> unreadable;
   std::set<Knob> deaf;  ///< writes to them are acknowledged and have no effect
@@ -89,7 +89,7 @@ class FakeKernel final : public Actuator {
     }
     if (fail_at && (*fail_at)-- <= 0) {
       if (!for_good) fail_at.reset();
-      return fail_errno("write", fail_errno_now());
+      return fail_errno("write", fail_with);
     }
     if (!exists(action.knob)) return fail_errno("write", ENODEV);
     if (deaf.contains(action.knob)) return {};
@@ -98,7 +98,6 @@ class FakeKernel final : public Actuator {
     writes.push_back(action);
     return {};
   }
-  int fail_errno_now() const { return fail_errno; }
 
   bool has(const Knob& knob) const { return settings.contains(knob); }
 
