@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/controller.h"
+
+#include <algorithm>
+
+#include "act/confirmation.h"
+#include "act/drift.h"
+#include "act/recover.h"
+#include "base/text.h"
+#include "daemon/deadman.h"
+#include "daemon/pins.h"
+#include "daemon/report.h"
+#include "plan/plan.h"
+#include "policy/evaluate.h"
+#include "policy/flow_rules.h"
+
+namespace ankus {
+namespace {
+
+constexpr seconds kDriftEvery{5};
+constexpr seconds kRememberEvery{60};
+
+bool is_membership(const Knob& knob) { return std::holds_alternative<knob::Membership>(knob); }
+
+/// All but the table of memberships, which is kept up to date as workloads come and go.
+Plan structure_of(const Plan& plan) {
+  Plan structure = plan;
+  std::erase_if(structure.actions, [](const Action& action) { return is_membership(action.knob); });
+  return structure;
+}
+
+/// "up0, ankus-ifb7".
+std::string devices_line(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const Action& action : plan.actions)
+    if (const Device* device = device_of(action.knob))
+      if (std::ranges::find(names, device->name) == names.end()) names.push_back(device->name);
+  return names.empty() ? "no device" : join(names, ", ");
+}
+
+std::set<std::uint32_t> classified_devices(const std::vector<HeldKnob>& held) {
+  std::set<std::uint32_t> devices;
+  for (const HeldKnob& h : held)
+    if (const auto* classifier = std::get_if<knob::Classifier>(&h.knob))
+      devices.insert(classifier->device.ifindex);
+  return devices;
+}
+
+}  // namespace
+
+std::string opt_out_key(const WorkloadIdentity& identity) {
+  return "cgroup " + std::to_string(identity.cgroup_id) + " netns " +
+         std::to_string(identity.netns_inode) + " ifindex " + std::to_string(identity.ifindex);
+}
+
+Controller::Controller(Parts parts, LoadedPolicies policies)
+    : parts_(parts), policies_(std::move(policies)) {}
+
+Mode Controller::mode() const { return parts_.options.mode.value_or(policies_.policy.mode); }
+
+std::vector<std::string> Controller::take_log() { return std::exchange(log_, {}); }
+
+void Controller::audit(const std::string& kind, const std::string& plan, const std::string& text) {
+  const Event event{.kind = kind, .plan = plan, .text = text};
+  (void)parts_.journal.record({&event, 1});  // status shows why history cannot be written
+}
+
+Result<void> Controller::recover() {
+  const auto recovered = ankus::recover(parts_.actuator, parts_.journal, parts_.clock);
+  if (!recovered) return std::unexpected(recovered.error());
+  for (const Recovered& run : *recovered)
+    log("recovered plan=" + run.plan + " how=" + std::string(to_text(run.how)));
+  return {};
+}
+
+/// Reads the host and points the sensors at what `policies` speak of.
+Result<void> Controller::look(const LoadedPolicies& policies) {
+  if (auto done = parts_.observer.refresh(parts_.clock.monotonic()); !done) return done;
+  const auto held = parts_.journal.held();
+  if (!held) return std::unexpected(held.error());
+  const auto opted_out = parts_.journal.opted_out();
+  if (!opted_out) return std::unexpected(opted_out.error());
+  snapshot_ = parts_.observer.snapshot();
+  for (WorkloadState& state : snapshot_.workloads)
+    state.workload.opted_out =
+        std::ranges::find(*opted_out, opt_out_key(state.workload.identity)) != opted_out->end();
+  // A clsact that we hold is there by our own doing.
+  for (Link& link : snapshot_.links)
+    if (std::ranges::any_of(
+            *held, [&](const HeldKnob& h) { return h.knob == Knob(knob::Clsact{link.device}); }))
+      link.foreign_clsact = false;
+  return parts_.observer.follow(flow_rules(snapshot_, policies.policy), classified_devices(*held));
+}
+
+Result<Plan> Controller::make(const LoadedPolicies& policies) {
+  const Desired desired = evaluate(snapshot_, policies.policy);
+  const auto held = parts_.journal.held();
+  if (!held) return std::unexpected(held.error());
+  const auto ceded = ceded_now(parts_.journal, parts_.clock);
+  if (!ceded) return std::unexpected(ceded.error());
+  std::vector<Knob> knobs;
+  for (const Wish& wish : desired.wishes) knobs.push_back(wish.knob);
+  for (const HeldKnob& h : *held) knobs.push_back(h.knob);
+  std::ranges::sort(knobs);
+  knobs.erase(std::unique(knobs.begin(), knobs.end()), knobs.end());
+  auto settings = parts_.actuator.read(knobs);
+  std::map<Knob, Result<Setting>> current;
+  for (std::size_t i = 0; i < knobs.size(); ++i) {
+    // A plan is never made from a reading that was interrupted.
+    if (!settings[i] && settings[i].error().kind == ErrorKind::busy)
+      return std::unexpected(settings[i].error());
+    current.emplace(knobs[i], std::move(settings[i]));
+  }
+  return make_plan({.current = current, .desired = desired, .held = *held, .ceded = *ceded});
+}
+
+Result<Plan> Controller::plan_of(const LoadedPolicies& policies) {
+  if (auto done = look(policies); !done) return std::unexpected(done.error());
+  auto plan = make(policies);
+  if (auto done = look(policies_); !done) return std::unexpected(done.error());
+  return plan;
+}
+
+Result<Plan> Controller::plan() { return plan_of(policies_); }
+
+Result<void> Controller::tick() {
+  auto undone = undo_expired(parts_.actuator, parts_.journal, parts_.clock);
+  if (!undone) return std::unexpected(undone.error());
+  if (*undone) {
+    log("confirmation expired: " + (*undone)->what);
+    after_change();
+  }
+  const MonotonicTime now = parts_.clock.monotonic();
+  if (auto done = look(policies_); !done) return done;
+  if (now - drift_checked_at_ >= kDriftEvery) {
+    drift_checked_at_ = now;
+    const auto drift = check_drift(parts_.actuator, parts_.journal, parts_.clock);
+    if (!drift) return std::unexpected(drift.error());
+    for (const CededKnob& ceded : drift->ceded)
+      log("ceded knob=" + ankus::quoted(to_text(ceded.knob)) +
+          " found=" + ankus::quoted(ceded.found));
+    for (const HeldKnob& gone : drift->gone) log("gone knob=" + ankus::quoted(to_text(gone.knob)));
+    if (*drift != Drift{}) after_change();
+  }
+  auto plan = make(policies_);
+  if (!plan) return std::unexpected(plan.error());
+  last_plan_ = *plan;
+  const auto controls = parts_.journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  if (auto done = tend_membership(*plan); !done) log("membership: " + done.error().text);
+
+  const Plan structure = structure_of(*plan);
+  if (!structure.actions.empty() && mode() == Mode::enforce && !controls->paused &&
+      !controls->hold && !controls->confirmation && controls->degraded.empty() &&
+      id_of(structure) != failed_plan_ && cooled_down(structure)) {
+    const auto applied =
+        carry_out(*plan, {.by = "ankusd", .audit_required = policies_.policy.audit_required});
+    if (!applied)
+      log("not applied plan=" + id_of(*plan) + " reason=" + ankus::quoted(applied.error().text));
+    else if (applied->failure)
+      log("failed plan=" + id_of(*plan) + " reason=" + ankus::quoted(applied->failure->text));
+    else
+      log("applied plan=" + id_of(*plan) + " actions=" + std::to_string(plan->actions.size()));
+    failed_plan_ = !applied || applied->failure ? id_of(structure) : "";
+  } else if (!structure.actions.empty() && mode() != Mode::observe &&
+             id_of(structure) != audited_plan_) {
+    audited_plan_ = id_of(structure);
+    audit("plan", id_of(*plan),
+          "would take " + std::to_string(plan->actions.size()) + " actions on " +
+              devices_line(*plan));
+  }
+  if (now - remembered_at_ >= kRememberEvery) {
+    remembered_at_ = now;
+    remember_footprints();
+  }
+  return {};
+}
+
+/// Rows follow the workloads and leases are renewed, without a transaction of their own, for as
+/// long as the table is held; a pause leaves the rows as they are and renews what stands.
+Result<void> Controller::tend_membership(const Plan& plan) {
+  const auto held = parts_.journal.held();
+  if (!held) return std::unexpected(held.error());
+  const auto row =
+      std::ranges::find_if(*held, [](const HeldKnob& h) { return is_membership(h.knob); });
+  if (row == held->end()) return {};
+  const auto controls = parts_.journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  const std::vector<Knob> knob{knob::Membership{}};
+  const auto now = parts_.actuator.read(knob);
+  if (!now[0]) return std::unexpected(now[0].error());
+  Action renewal{.knob = knob[0], .before = *now[0], .after = *now[0], .reason = row->reason};
+  const auto wanted = std::ranges::find_if(
+      plan.actions, [](const Action& action) { return is_membership(action.knob); });
+  if (wanted != plan.actions.end() && std::holds_alternative<Members>(wanted->after) &&
+      !controls->paused)
+    renewal.after = wanted->after;
+  if (!std::holds_alternative<Members>(renewal.after)) return {};
+  const auto written = parts_.actuator.write({&renewal, 1});
+  if (!written[0]) return std::unexpected(written[0].error());
+  if (renewal.after == renewal.before) return {};
+  HeldKnob changed = *row;
+  changed.written = renewal.after;
+  return parts_.journal.change_held({.hold = {changed}});
+}
+
+bool Controller::cooled_down(const Plan& plan) {
+  const Guard& guard = policies_.policy.guard;
+  const MonotonicTime now = parts_.clock.monotonic();
+  if (acted_ && now - acted_at_ < guard.cooldown) return false;
+  if (plan.actions.size() > guard.actions_per_minute && id_of(plan) != audited_plan_)
+    log("plan=" + id_of(plan) +
+        " has more actions than guard.actions_per_minute allows; apply it by hand");
+  return plan.actions.size() <= guard.actions_per_minute;
+}
+
+Result<Applied> Controller::carry_out(const Plan& plan, const ApplyOptions& options) {
+  acted_ = true;
+  acted_at_ = parts_.clock.monotonic();
+  auto applied = ankus::apply(plan, parts_.actuator, parts_.journal, parts_.clock, options);
+  if (applied) after_change();
+  return applied;
+}
+
+/// The sensors follow what is in force now: the classifier sees the uplink's packets itself, and
+/// what is held must go on being fed after us.
+void Controller::after_change() {
+  if (auto done = look(policies_); !done) log("look: " + done.error().text);
+  const auto held = parts_.journal.held();
+  if (held && held->empty()) {
+    remove_pins(parts_.options.bpf_dir);
+  } else if (held && !classified_devices(*held).empty()) {
+    if (auto done = parts_.observer.persist(); !done)
+      log("the sensors would not outlive the daemon: " + done.error().text);
+  }
+}
+
+Result<void> Controller::reload() {
+  auto loaded = load_policies(parts_.options.policies, parts_.options.config_dir);
+  if (!loaded) return std::unexpected(loaded.error());
+  policies_ = std::move(*loaded);
+  failed_plan_.clear();
+  log("policies loaded: " + report::policy_names(policies_.sources));
+  return {};
+}
+
+Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
+  const auto controls = parts_.journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  if (mode() == Mode::observe)
+    return fail(ErrorKind::unsupported,
+                "the daemon only observes (mode observe); start it with --mode advise or enforce");
+  if (controls->paused)
+    return fail(ErrorKind::refused,
+                "paused by " + controls->paused_by + ": `ankusctl resume` first");
+  if (controls->hold)
+    return fail(ErrorKind::refused, "held after " + *controls->hold + ": `ankusctl resume` first");
+  if (controls->confirmation)
+    return fail(ErrorKind::refused,
+                "plan " + controls->confirmation->plan + " of " + controls->confirmation->by +
+                    " waits for its confirmation: `ankusctl confirm` or `ankusctl rollback " +
+                    controls->confirmation->plan + "` first");
+
+  const LoadedPolicies former = policies_;
+  if (request.policies) policies_ = *request.policies;
+  const auto restore = [&] {
+    policies_ = former;
+    if (auto done = look(policies_); !done) log("look: " + done.error().text);
+  };
+  auto plan = this->plan();
+  if (!plan) {
+    restore();
+    return std::unexpected(plan.error());
+  }
+  ApplyReply reply{.refusals = plan->refusals};
+  if (plan->actions.empty()) {
+    reply.applied.plan = id_of(*plan);
+    return reply;
+  }
+  if (request.confirm_within) {
+    auto armed = arm_deadman(parts_.options, *request.confirm_within);
+    if (!armed) {
+      restore();
+      return with_context("nothing was applied", armed.error());
+    }
+    reply.deadman = *armed;
+  }
+  auto applied = carry_out(*plan, {.by = request.by,
+                                   .audit_required = policies_.policy.audit_required,
+                                   .confirm_within = request.confirm_within});
+  if (!applied || applied->failure) {
+    if (request.confirm_within) disarm_deadman();
+    restore();
+  }
+  if (!applied) return std::unexpected(applied.error());
+  reply.applied = std::move(*applied);
+  failed_plan_.clear();
+  return reply;
+}
+
+Result<std::string> Controller::confirm(const std::string& by) {
+  auto plan = ankus::confirm(parts_.journal, parts_.clock, by);
+  if (plan) disarm_deadman();
+  return plan;
+}
+
+Result<Undone> Controller::rollback(const std::string& id, const std::string& by) {
+  auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock, {.by = by, .id = id});
+  if (!undone) return undone;
+  const auto controls = parts_.journal.controls();
+  if (controls && !controls->confirmation) disarm_deadman();
+  after_change();
+  return undone;
+}
+
+Result<void> Controller::pause(const std::string& by) {
+  auto controls = parts_.journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  controls->paused = true;
+  controls->paused_by = by;
+  audit("command", "", "pause by " + by);
+  return parts_.journal.set_controls(*controls);
+}
+
+Result<void> Controller::resume(const std::string& by) {
+  auto controls = parts_.journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  controls->paused = false;
+  controls->paused_by.clear();
+  controls->hold.reset();
+  failed_plan_.clear();
+  acted_ = false;  // a person has asked: the cool-down is over
+  audit("command", "", "resume by " + by);
+  return parts_.journal.set_controls(*controls);
+}
+
+Result<std::string> Controller::set_opted_out(const std::string& workload, bool opted_out) {
+  const WorkloadState* found = nullptr;
+  for (const WorkloadState& state : snapshot_.workloads) {
+    if (std::to_string(state.workload.id) != workload && state.workload.name != workload) continue;
+    if (found != nullptr)
+      return fail(ErrorKind::invalid,
+                  "two workloads are named " + ankus::quoted(workload) + ": give the id");
+    found = &state;
+  }
+  if (found == nullptr)
+    return fail(ErrorKind::gone, "no workload is named " + ankus::quoted(workload));
+  const std::string name = found->workload.name;
+  if (auto done = parts_.journal.set_opted_out(opt_out_key(found->workload.identity), opted_out);
+      !done)
+    return std::unexpected(done.error());
+  audit("command", "", (opted_out ? "opt-out of " : "opt-in of ") + name);
+  return name;
+}
+
+void Controller::remember_footprints() {
+  std::map<std::string, Footprint> by_label;
+  for (const WorkloadState& state : snapshot_.workloads)
+    if (state.footprint.weight != Weight::unknown && !state.footprint.learnt &&
+        !state.workload.label.empty())
+      by_label[state.workload.label] = state.footprint;
+  const std::vector<std::pair<std::string, Footprint>> rows(by_label.begin(), by_label.end());
+  (void)parts_.journal.remember(rows);  // status shows why history cannot be written
+}
+
+}  // namespace ankus

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "act/transaction.h"
+#include "act/undo.h"
+#include "daemon/observer.h"
+#include "daemon/options.h"
+#include "daemon/policies.h"
+#include "journal/journal.h"
+
+namespace ankus {
+
+/// The loop's brain: sense -> model -> policy -> plan -> act, and what people ask for in between.
+/// Knows what is in force only from the journal, so a restart goes on where it was.
+class Controller {
+ public:
+  /// What it works with; main() owns all of it.
+  struct Parts {
+    const Options& options;
+    Observer& observer;
+    Actuator& actuator;
+    Journal& journal;
+    const Clock& clock;
+  };
+  Controller(Parts parts, LoadedPolicies policies);
+
+  /// Brings what an earlier run left half done to its before or its after. To be called first.
+  Result<void> recover();
+  /// One turn of the loop.
+  Result<void> tick();
+  /// Replaces the policies as a whole, or not at all.
+  Result<void> reload();
+
+  /// What would be done now, under the policies in force. Nothing is written.
+  Result<Plan> plan();
+  /// The same under other policies.
+  Result<Plan> plan_of(const LoadedPolicies& policies);
+
+  struct ApplyRequest {
+    std::string by;
+    std::optional<nanoseconds> confirm_within;
+    std::optional<LoadedPolicies> policies;  ///< these instead of those in force, from now on
+  };
+  struct ApplyReply {
+    Applied applied;
+    std::vector<Refusal> refusals;
+    std::string deadman;  ///< what was armed, for people
+  };
+  Result<ApplyReply> apply(const ApplyRequest& request);
+  Result<std::string> confirm(const std::string& by);
+  Result<Undone> rollback(const std::string& id, const std::string& by);
+  Result<void> pause(const std::string& by);
+  Result<void> resume(const std::string& by);
+  /// `workload` is a name or an id; its name is returned.
+  Result<std::string> set_opted_out(const std::string& workload, bool opted_out);
+
+  Mode mode() const;
+  const LoadedPolicies& policies() const { return policies_; }
+  /// As of the last tick, with opt-outs.
+  const Snapshot& snapshot() const { return snapshot_; }
+  const std::vector<Refusal>& refusals() const { return last_plan_.refusals; }
+  /// Lines for the log since the last call.
+  std::vector<std::string> take_log();
+  /// Keeps the footprints that were learnt, by label.
+  void remember_footprints();
+
+ private:
+  Result<void> look(const LoadedPolicies& policies);
+  Result<Plan> make(const LoadedPolicies& policies);
+  Result<Applied> carry_out(const Plan& plan, const ApplyOptions& options);
+  Result<void> tend_membership(const Plan& plan);
+  void after_change();
+  bool cooled_down(const Plan& plan);
+  void log(std::string line) { log_.push_back(std::move(line)); }
+  void audit(const std::string& kind, const std::string& plan, const std::string& text);
+
+  Parts parts_;
+  LoadedPolicies policies_;
+  Snapshot snapshot_;
+  Plan last_plan_;
+  std::string audited_plan_;  ///< id of the last plan that was put into history
+  std::string failed_plan_;   ///< id of the last that failed: not tried again until it changes
+  MonotonicTime acted_at_, drift_checked_at_, remembered_at_;
+  bool acted_ = false;
+  std::vector<std::string> log_;
+};
+
+/// A workload's key in the journal's list of those that are left alone.
+std::string opt_out_key(const WorkloadIdentity& identity);
+
+}  // namespace ankus

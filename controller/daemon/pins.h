@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+namespace ankus {
+
+/// Takes away every pin below `bpf_dir`, so that programs and maps go with the last process that
+/// uses them. For when nothing is held any more: classifiers are knobs and have gone before.
+void remove_pins(const std::string& bpf_dir);
+
+}  // namespace ankus

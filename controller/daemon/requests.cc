@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/requests.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "act/drift.h"
+#include "base/text.h"
+#include "base/version.h"
+#include "daemon/doctor.h"
+#include "daemon/report.h"
+#include "policy/flow_rules.h"
+
+namespace ankus {
+namespace {
+
+using nlohmann::json;
+
+/// Who asks, as history shows it: "uid 1000".
+std::string name_of(const Caller& caller) {
+  return caller.uid == 0 ? "root" : "uid " + std::to_string(caller.uid);
+}
+
+Reply reply_of(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::invalid: return error_reply(422, "bad_policy", error.text);
+    case ErrorKind::gone: return error_reply(404, "not_found", error.text);
+    case ErrorKind::unsupported: return error_reply(409, "wrong_mode", error.text);
+    case ErrorKind::busy: return error_reply(503, "busy", error.text);
+    case ErrorKind::refused: return error_reply(409, "wrong_state", error.text);
+  }
+  return error_reply(500, "failed", error.text);
+}
+
+std::size_t limit_of(const Request& request, std::size_t standard, std::size_t highest) {
+  const auto given = request.query.find("limit");
+  std::size_t limit = standard;
+  if (given != request.query.end())
+    (void)std::from_chars(given->second.data(), given->second.data() + given->second.size(),
+                          limit);  // else the standard
+  return std::clamp<std::size_t>(limit, 1, highest);
+}
+
+/// The policy in a request's body; none if it names none.
+Result<std::optional<LoadedPolicies>> policy_in(const json& body) {
+  if (!body.contains("policy_text")) return std::optional<LoadedPolicies>();
+  if (!body["policy_text"].is_string()) return fail(ErrorKind::invalid, "policy_text must be text");
+  const std::string name = body.contains("policy_file") && body["policy_file"].is_string()
+                               ? body["policy_file"].get<std::string>()
+                               : "policy";
+  auto loaded = policy_from_text(body["policy_text"].get<std::string>(), name);
+  if (!loaded) return std::unexpected(loaded.error());
+  return std::optional(std::move(*loaded));
+}
+
+double seconds_of(nanoseconds duration) {
+  return static_cast<double>(duration / milliseconds(1)) / 1000;
+}
+
+}  // namespace
+
+Reply Requests::answer(const Request& request) {
+  using api::Verb;
+  const std::string by = name_of(request.caller);
+  switch (request.verb) {
+    case Verb::status: return {.body = status()};
+    case Verb::workloads: return {.body = report::workloads(parts_.controller.snapshot())};
+    case Verb::flows:
+      return {.body = report::flows(parts_.observer.flows(), parts_.controller.snapshot(),
+                                    limit_of(request, 20, 1000))};
+    case Verb::plan:
+    case Verb::plan_policy: return plan(request);
+    case Verb::history: return history(request);
+    case Verb::explain: return explain(request.id);
+    case Verb::doctor:
+      return {.body = doctor_report(parts_.observer.snapshot().host.kernel_release,
+                                    examine(parts_.options, parts_.observer,
+                                            parts_.controller.snapshot(), parts_.journal))};
+    case Verb::metrics: {
+      const auto held = parts_.journal.held();
+      return {.text = report::metrics(parts_.controller.snapshot(), parts_.observer.counters(),
+                                      parts_.observer.flows().size(), held ? held->size() : 0)};
+    }
+    case Verb::apply: return apply(request);
+    case Verb::confirm: {
+      const auto plan = parts_.controller.confirm(by);
+      if (!plan) return error_reply(409, "wrong_state", plan.error().text);
+      return {.body = {{"plan", *plan},
+                       {"state", "confirmed"},
+                       {"actions", json::array()},
+                       {"refusals", json::array()}}};
+    }
+    case Verb::rollback: return rollback(request);
+    case Verb::pause:
+      return done(parts_.controller.pause(by),
+                  "paused: nothing is written until `ankusctl resume`");
+    case Verb::resume: return done(parts_.controller.resume(by), "resumed");
+    case Verb::reload: {
+      Reply reply = done(parts_.controller.reload(), "policies loaded");
+      if (reply.status == 200) {
+        reply.body["policies"] = report::policies(parts_.controller.policies().sources);
+        reply.body["downgrades"] = parts_.observer.downgrades();
+      }
+      return reply;
+    }
+    case Verb::opt_out:
+    case Verb::opt_in: {
+      const auto& body = request.body;
+      if (!body.contains("workload"))
+        return error_reply(400, "bad_request", "workload is missing: a name or an id");
+      const std::string workload = body["workload"].is_string()
+                                       ? body["workload"].get<std::string>()
+                                       : body["workload"].dump();
+      const bool out = request.verb == Verb::opt_out;
+      const auto name = parts_.controller.set_opted_out(workload, out);
+      if (!name)
+        return name.error().kind == ErrorKind::gone
+                   ? reply_of(name.error())
+                   : error_reply(400, "bad_request", name.error().text);
+      return done({}, *name + (out ? " is left alone from now on" : " is looked after again"));
+    }
+  }
+  return error_reply(404, "not_found", "no such request");
+}
+
+json Requests::state(const Controls& controls) {
+  if (!controls.degraded.empty())
+    return {{"name", "degraded"},
+            {"objects", controls.degraded},
+            {"text", "could neither be set nor undone; `ankusctl rollback --all` tries again"}};
+  if (controls.paused)
+    return {{"name", "paused"},
+            {"text", "by " + controls.paused_by + "; `ankusctl resume` ends it"}};
+  if (controls.confirmation)
+    return {{"name", "pending_confirmation"},
+            {"plan", controls.confirmation->plan},
+            {"deadline_s", seconds_of(controls.confirmation->deadline - parts_.clock.boot())}};
+  if (controls.hold)
+    return {{"name", "held"}, {"text", "after " + *controls.hold + "; `ankusctl resume` ends it"}};
+  return {{"name", "idle"}};
+}
+
+json Requests::status() {
+  json body{{"version", kVersion},
+            {"pid", getpid()},
+            {"kernel", parts_.observer.snapshot().host.kernel_release},
+            {"mode", to_text(parts_.controller.mode())},
+            {"started", report::time_text(started_)},
+            {"uptime_s", seconds_of(parts_.clock.monotonic() - started_at_)},
+            {"policies", report::policies(parts_.controller.policies().sources)},
+            {"sensors", report::sensors(parts_.observer.sensors(), parts_.observer.flows().size(),
+                                        parts_.observer.table().capacity())},
+            {"downgrades", parts_.observer.downgrades()},
+            {"counters", report::counters(parts_.observer.counters())}};
+  const bool accounting =
+      std::ranges::any_of(parts_.observer.flows(), &Flow::conntracked) && conntrack_accounts();
+  body["conntrack"] = {{"active", parts_.observer.conntrack_seen()}, {"accounting", accounting}};
+  const auto controls = parts_.journal.controls();
+  body["state"] =
+      controls ? state(*controls) : json{{"name", "degraded"}, {"text", controls.error().text}};
+  const auto held = parts_.journal.held();
+  body["held"] = held ? report::held(*held) : json::array();
+  const auto ceded = ceded_now(parts_.journal, parts_.clock);
+  body["ceded"] = ceded ? report::ceded(*ceded, parts_.clock.boot()) : json::array();
+  json links = json::array();
+  const Snapshot& snapshot = parts_.controller.snapshot();
+  for (const LinkFlowRules& link :
+       flow_rules(snapshot, parts_.controller.policies().policy).links) {
+    const bool managed = held && std::ranges::any_of(*held, [&](const HeldKnob& h) {
+                           return h.knob == Knob(knob::RootQdisc{link.device});
+                         });
+    json row{{"name", link.device.name}, {"managed", managed}};
+    if (link.rate) row["rate_bits_per_second"] = link.rate->bits_per_second;
+    for (const Refusal& refusal : parts_.controller.refusals())
+      if (refusal.what.ends_with(" " + link.device.name)) row["refusal"] = refusal.why;
+    links.push_back(std::move(row));
+  }
+  body["links"] = std::move(links);
+  const auto problem = parts_.journal.history_problem();
+  body["history_ok"] = !problem;
+  body["history_text"] = problem.value_or("");
+  return body;
+}
+
+Reply Requests::done(Result<void> result, const std::string& text) {
+  if (!result) return reply_of(result.error());
+  const auto controls = parts_.journal.controls();
+  return {
+      .body = {{"text", text}, {"state", controls ? state(*controls)["name"] : json("degraded")}}};
+}
+
+Reply Requests::plan(const Request& request) {
+  const auto policy = policy_in(request.body);
+  if (!policy) return reply_of(policy.error());
+  const auto plan = *policy ? parts_.controller.plan_of(**policy) : parts_.controller.plan();
+  if (!plan) return error_reply(503, "busy", plan.error().text);
+  const LoadedPolicies& policies = *policy ? **policy : parts_.controller.policies();
+  return {.body = report::plan(*plan, report::policy_names(policies.sources),
+                               parts_.controller.mode())};
+}
+
+Reply Requests::apply(const Request& request) {
+  auto policy = policy_in(request.body);
+  if (!policy) return reply_of(policy.error());
+  Controller::ApplyRequest wanted{.by = name_of(request.caller), .policies = std::move(*policy)};
+  if (request.body.contains("confirm_within_ms")) {
+    const json& within = request.body["confirm_within_ms"];
+    if (!within.is_number_integer() || within.get<std::int64_t>() < 1000 ||
+        within.get<std::int64_t>() > 24 * 3600 * 1000)
+      return error_reply(400, "bad_request",
+                         "confirm_within_ms must be a whole number from 1000 to 86400000");
+    wanted.confirm_within = milliseconds(within.get<std::int64_t>());
+  }
+  const auto reply = parts_.controller.apply(wanted);
+  if (!reply)
+    return reply.error().kind == ErrorKind::invalid
+               ? error_reply(409, "wrong_state", reply.error().text)
+               : reply_of(reply.error());
+  const Applied& applied = reply->applied;
+  json body{{"plan", applied.plan},
+            {"state", applied.steps.empty() ? "unchanged"
+                      : applied.deadline    ? "pending_confirmation"
+                                            : "applied"},
+            {"actions", report::steps(applied.steps)},
+            {"refusals", report::refusals(reply->refusals)}};
+  if (applied.deadline) body["deadline_s"] = seconds_of(*applied.deadline - parts_.clock.boot());
+  if (applied.deadline) body["deadman"] = reply->deadman;
+  if (!applied.failure) return {.body = std::move(body)};
+  body["error"] = {
+      {"kind", "failed"},
+      {"text", applied.failure->text + (applied.degraded.empty()
+                                            ? "; everything that was done is undone"
+                                            : "; not undone: " + join(applied.degraded, ", "))}};
+  body["state"] = "rolled_back";
+  return {.status = 500, .body = std::move(body)};
+}
+
+Reply Requests::rollback(const Request& request) {
+  const json& body = request.body;
+  const bool all = body.contains("all") && body["all"].is_boolean() && body["all"].get<bool>();
+  const std::string id =
+      body.contains("id") && body["id"].is_string() ? body["id"].get<std::string>() : "";
+  if (all == !id.empty()) return error_reply(400, "bad_request", "give either an id or all");
+  const auto undone = parts_.controller.rollback(id, name_of(request.caller));
+  if (!undone)
+    return undone.error().kind == ErrorKind::invalid
+               ? error_reply(404, "not_found", undone.error().text)
+               : reply_of(undone.error());
+  json reply{{"plan", undone->what},
+             {"state", "rolled_back"},
+             {"actions", report::steps(undone->steps)},
+             {"refusals", json::array()},
+             {"held", true}};
+  if (!undone->notes.empty()) reply["note_lines"] = undone->notes;
+  if (undone->degraded.empty()) return {.body = std::move(reply)};
+  reply["error"] = {{"kind", "failed"}, {"text", "not undone: " + join(undone->degraded, ", ")}};
+  return {.status = 500, .body = std::move(reply)};
+}
+
+Reply Requests::history(const Request& request) {
+  const auto events = parts_.journal.events(limit_of(request, 100, 10'000), "");
+  if (!events) return error_reply(500, "failed", events.error().text);
+  return {.body = {{"entries", report::history(*events)}}};
+}
+
+Reply Requests::explain(const std::string& id) {
+  const Snapshot& snapshot = parts_.controller.snapshot();
+  for (const WorkloadState& state : snapshot.workloads) {
+    const Workload& workload = state.workload;
+    if (workload.name != id && std::to_string(workload.id) != id) continue;
+    json lines = json::array();
+    lines.push_back("it is " + std::string(to_text(state.footprint.weight)) + ": " +
+                    state.footprint.reason);
+    if (state.footprint.learnt)
+      lines.push_back("learnt from earlier workloads with the label " +
+                      ankus::quoted(workload.label) + ", not confirmed yet");
+    if (workload.device)
+      lines.push_back("known by its device " + workload.device->name +
+                      (workload.identity.cgroup_id ? " and its cgroup" : ""));
+    if (workload.opted_out) lines.push_back("opted out: watched, never acted upon");
+    std::size_t flows = 0, fast = 0;
+    for (const Flow& flow : parts_.observer.flows())
+      if (flow.owner == workload.id) {
+        ++flows;
+        if (flow.fast) ++fast;
+      }
+    lines.push_back(std::to_string(flows) + " flows in the table, " + std::to_string(fast) +
+                    " of them fast now");
+    return {.body = {{"kind", "workload"},
+                     {"id", id},
+                     {"title", "workload " + workload.name},
+                     {"lines", lines},
+                     {"history", json::array()},
+                     {"workload", report::workload(state, snapshot.at)}}};
+  }
+  const auto held = parts_.journal.held();
+  const auto events = parts_.journal.events(100, id);
+  json lines = json::array();
+  bool is_plan = id.starts_with("p-");
+  if (held)
+    for (const HeldKnob& h : *held)
+      if (h.plan == id || h.action == id)
+        lines.push_back(to_text(h.knob) + ": " + to_text(h.original) + " -> " + to_text(h.written) +
+                        " (" + h.reason + ")");
+  const json past = events ? report::history(*events) : json::array();
+  if (lines.empty() && past.empty())
+    return error_reply(404, "not_found",
+                       "no workload, plan or action is called " + ankus::quoted(id));
+  if (lines.empty()) lines.push_back("nothing of it is in force");
+  return {.body = {{"kind", is_plan ? "plan" : "action"},
+                   {"id", id},
+                   {"title", (is_plan ? "plan " : "action ") + id},
+                   {"lines", lines},
+                   {"history", past}}};
+}
+
+}  // namespace ankus

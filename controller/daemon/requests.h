@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "daemon/control_server.h"
+#include "daemon/controller.h"
+
+namespace ankus {
+
+/// Answers the control socket's requests (docs/api.md) from the controller.
+class Requests {
+ public:
+  struct Parts {
+    const Options& options;
+    Controller& controller;
+    Observer& observer;
+    Journal& journal;
+    const Clock& clock;
+  };
+  explicit Requests(Parts parts)
+      : parts_(parts), started_(parts.clock.wall()), started_at_(parts.clock.monotonic()) {}
+
+  Reply answer(const Request& request);
+
+ private:
+  nlohmann::json status();
+  nlohmann::json state(const Controls& controls);
+  Reply plan(const Request& request);
+  Reply apply(const Request& request);
+  Reply rollback(const Request& request);
+  Reply explain(const std::string& id);
+  Reply history(const Request& request);
+  Reply done(Result<void> result, const std::string& text);
+
+  Parts parts_;
+  WallTime started_;
+  MonotonicTime started_at_;
+};
+
+}  // namespace ankus
