@@ -41,16 +41,26 @@ int ankus_workload_sends(struct __sk_buff *skb) { return workload_packet(skb, 1)
 SEC("tc")
 int ankus_workload_receives(struct __sk_buff *skb) { return workload_packet(skb, 0); }
 
+/* Only watches: where a tree is in force the classifier below sees the packet anyway. */
 SEC("tc")
 int ankus_uplink_sends(struct __sk_buff *skb) {
   const struct ankus_config *rule = config();
   struct packet p = {};
-  __u32 class;
 
-  if (!rule || !begin(&p, skb, ANKUS_ROLE_UPLINK)) return PASS_ON;
+  if (rule && begin(&p, skb, ANKUS_ROLE_UPLINK) && !p.device->major)
+    (void)at_uplink(&p, (__be16)skb->protocol, 1, rule);
+  return PASS_ON;
+}
+
+/* Watches and gives the class. A program of its own: one cannot be attached twice to a device. */
+SEC("tc")
+int ankus_uplink_classifies(struct __sk_buff *skb) {
+  const struct ankus_config *rule = config();
+  struct packet p = {};
+
+  if (!rule || !begin(&p, skb, ANKUS_ROLE_UPLINK) || !p.device->major) return PASS_ON;
   /* What leaves an ifb has arrived at its uplink. */
-  class = at_uplink(&p, (__be16)skb->protocol, !(p.device->flags & ANKUS_DEVICE_IFB), rule);
-  if (class) skb->priority = class;
+  skb->priority = at_uplink(&p, (__be16)skb->protocol, !(p.device->flags & ANKUS_DEVICE_IFB), rule);
   return PASS_ON;
 }
 

@@ -109,15 +109,10 @@ std::vector<Result<void>> KernelActuator::write(std::span<const Action> actions)
   std::vector<Result<void>> results;
   std::vector<NetlinkMessage> waiting;
   const auto failed = [&] { return !results.empty() && !results.back(); };
-  const auto name = [&](std::size_t i) {
-    if (!results[i]) results[i] = with_context(to_text(actions[i].knob), results[i].error());
-  };
   const auto send_waiting = [&] {
     if (waiting.empty()) return;
-    for (Result<void>& result : socket_.transact(waiting, AfterFailure::stop)) {
+    for (Result<void>& result : socket_.transact(waiting, AfterFailure::stop))
       results.push_back(std::move(result));
-      name(results.size() - 1);
-    }
     waiting.clear();
   };
   for (const Action& action : actions) {
@@ -132,7 +127,6 @@ std::vector<Result<void>> KernelActuator::write(std::span<const Action> actions)
     if (failed()) return results;
     results.push_back(step ? std::get<std::function<Result<void>()>>(*step)()
                            : Result<void>(std::unexpected(step.error())));
-    name(results.size() - 1);
     if (failed()) return results;
   }
   send_waiting();

@@ -37,7 +37,7 @@ Result<std::unique_ptr<SqliteJournal>> open_journal(const Options& options, cons
 }
 
 KernelHandles handles_of(const Programs& programs, const Options& options) {
-  return {.classifier_program = programs.program("ankus_uplink_sends"),
+  return {.classifier_program = programs.program("ankus_uplink_classifies"),
           .pin_dir = options.bpf_dir,
           .members_fd = programs.map("ankus_members"),
           .devices_fd = programs.map("ankus_devices"),

@@ -43,7 +43,7 @@ class ActuatorOnKernel : public testing::Test {
                                       .admission = {20'000'000},
                                       .admission_burst = {125'000},
                                       .probation_class = 0x0f}));
-    handles_ = {.classifier_program = programs_->program("ankus_uplink_sends"),
+    handles_ = {.classifier_program = programs_->program("ankus_uplink_classifies"),
                 .pin_dir = lab_->pin_dir(),
                 .members_fd = programs_->map("ankus_members"),
                 .devices_fd = programs_->map("ankus_devices"),

@@ -289,7 +289,7 @@ TEST_F(SensorAlone, AFullMapIsCountedAndNeverAMouse) {
               0);
   const auto counters = watched.table().counters();
   ASSERT_TRUE(counters);
-  EXPECT_GT((*counters)[ANKUS_COUNT_MAP_FULL], 0U);
+  EXPECT_GT((*counters)[ANKUS_COUNT_MAP_FULL], 0U) << testing::PrintToString(*counters);
   EXPECT_LE(watched.table().flows()->size(), 8U);
 }
 
