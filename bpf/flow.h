@@ -94,7 +94,7 @@ static __always_inline struct ankus_flow *make_flow(struct ankus_flow_key *key, 
       .flags = flags,
   };
   struct ankus_flow *flow;
-  long error;
+  int error; /* an int: before 6.4 the upper half of what the helper returns is not to be trusted */
 
   if (usage) usage->new_flows += 1;
   if (bucket && bucket->live_flows >= rule->flows_per_owner) {
@@ -105,7 +105,7 @@ static __always_inline struct ankus_flow *make_flow(struct ankus_flow_key *key, 
     flow = bpf_map_lookup_elem(&ankus_flows, key);
     if (flow) return flow;
   }
-  error = bpf_map_update_elem(&ankus_flows, key, &fresh, BPF_NOEXIST);
+  error = (int)bpf_map_update_elem(&ankus_flows, key, &fresh, BPF_NOEXIST);
   if (error == 0) {
     if (bucket) __sync_fetch_and_add(&bucket->live_flows, 1);
   } else if (error == -7 /* E2BIG */ || error == -12 /* ENOMEM */) {
