@@ -96,7 +96,9 @@ Result<std::vector<RunStep>> steps_of_id(const std::string& id, std::span<const 
     for (const HeldKnob& h : held) {
       if (std::ranges::any_of(steps, [&](const RunStep& s) { return s.action.knob == h.knob; }))
         continue;
-      if (depends_on({h.knob, h.written}, {step.action.knob, step.action.before}))
+      // What an earlier plan set stood without this one before, and can again.
+      if (h.run >= run->id &&
+          depends_on({h.knob, h.written}, {step.action.knob, step.action.before}))
         return fail(ErrorKind::refused, to_text(h.knob) + " of plan " + h.plan + " needs " +
                                             to_text(step.action.knob) +
                                             ": roll that one back first, or all");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -179,8 +180,10 @@ class FakeKernel final : public Actuator {
     const auto round = [](Bytes burst, BitRate rate) {
       const double per_tick = static_cast<double>(rate.bytes_per_second()) * 64e-9;
       if (per_tick <= 0) return burst;
-      const auto ticks = static_cast<std::uint64_t>(static_cast<double>(burst.count) / per_tick);
-      return Bytes{static_cast<std::uint64_t>(static_cast<double>(ticks) * per_tick)};
+      // To the nearest, as the actuator asks for: what was read can be written back and is the
+      // same.
+      const double ticks = std::round(static_cast<double>(burst.count) / per_tick);
+      return Bytes{static_cast<std::uint64_t>(std::round(ticks * per_tick))};
     };
     setting.burst = round(setting.burst, setting.rate);
     setting.cburst = round(setting.cburst, setting.ceil);

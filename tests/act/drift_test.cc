@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "act/drift.h"
+
+#include "act/scene.h"
+#include "act/take_back.h"
+#include "model/dependency.h"
+
+namespace ankus {
+namespace {
+
+TEST(Drift, IsNoneWhileAllIsAsWeLeftIt) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree_and_ingress())));
+  EXPECT_EQ(check_drift(s.kernel, s.journal, s.clock), Drift{});
+}
+
+TEST(Drift, CedesWhatSomebodyElseHasChangedAndThePlanLeavesItAlone) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree())));
+  const knob::TcClass light{s.eth0, make_handle(kOurMajor, 0x10)};
+  s.kernel.change(light, class_setting(1, 7));
+  const auto drift = check_drift(s.kernel, s.journal, s.clock);
+  ASSERT_TRUE(drift);
+  ASSERT_EQ(drift->ceded.size(), 1u);
+  EXPECT_EQ(drift->ceded[0].knob, Knob(light));
+  const Plan plan = s.plan(s.tree(50));
+  for (const Action& action : plan.actions) EXPECT_TRUE(tree_of(action.knob).empty());
+  EXPECT_FALSE(plan.refusals.empty());
+  s.clock.advance(kCedeFor);
+  EXPECT_FALSE(s.plan(s.tree(50)).actions.empty()) << "its time is over";
+}
+
+TEST(Drift, ThreeFightsOverOneKnobYieldForAnHour) {
+  Scene s;
+  const knob::TcClass light{s.eth0, make_handle(kOurMajor, 0x10)};
+  for (std::uint32_t fight = 1; fight <= 3; ++fight) {
+    ASSERT_TRUE(s.apply(s.plan(s.tree(100 + fight))));
+    s.kernel.change(light, class_setting(1, fight));
+    const auto drift = check_drift(s.kernel, s.journal, s.clock);
+    ASSERT_TRUE(drift);
+    ASSERT_EQ(drift->ceded.size(), 1u);
+    EXPECT_EQ(drift->ceded[0].fights, fight);
+    EXPECT_EQ(drift->ceded[0].until - drift->ceded[0].since, fight < 3 ? kCedeFor : kYieldFor);
+    s.clock.advance(kCedeFor);
+  }
+  ASSERT_EQ(ceded_now(s.journal, s.clock)->size(), 1u);
+  s.clock.advance(kYieldFor);
+  EXPECT_TRUE(ceded_now(s.journal, s.clock)->empty());
+}
+
+TEST(Drift, DropsWhatVanishedAndWhatWasSetBack) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree_and_ingress())));
+  s.kernel.change(knob::Classifier{s.eth0}, Absent{});
+  s.kernel.remove_device(s.ifb);
+  const auto drift = check_drift(s.kernel, s.journal, s.clock);
+  ASSERT_TRUE(drift);
+  EXPECT_EQ(drift->back.size(), 1u);
+  EXPECT_EQ(drift->gone.size(), 7u);
+  EXPECT_TRUE(drift->ceded.empty());
+}
+
+}  // namespace
+}  // namespace ankus

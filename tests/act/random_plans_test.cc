@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// R33: whatever was planned and applied, in whatever order, undoing all of it is the identity.
+#include <random>
+
+#include "act/scene.h"
+
+namespace ankus {
+namespace {
+
+class Dice {
+ public:
+  explicit Dice(unsigned seed) : engine_(seed) {}
+  std::uint32_t below(std::uint32_t n) {
+    return std::uniform_int_distribution<std::uint32_t>(0, n - 1)(engine_);
+  }
+  bool once_in(std::uint32_t n) { return below(n) == 0; }
+
+ private:
+  std::mt19937 engine_;
+};
+
+TreeWish random_tree(Dice& dice, const Device& device) {
+  TreeWish tree{.device = device, .minors = {}, .megabits = 1 + dice.below(5) * 37};
+  for (std::uint16_t minor = 0x10; minor < 0x14; ++minor)
+    if (!dice.once_in(3)) tree.minors.push_back(minor);
+  if (dice.once_in(6)) tree.default_minor = 0x11;
+  return tree;
+}
+
+Desired random_desired(Dice& dice, const Scene& s, const Device& eth1) {
+  Desired desired;
+  if (!dice.once_in(4)) wish_tree(desired, random_tree(dice, s.eth0));
+  if (dice.once_in(2)) wish_tree(desired, random_tree(dice, eth1));
+  if (dice.once_in(3)) wish_ingress(desired, s.eth0, s.ifb);
+  if (!dice.once_in(3)) wish_members(desired, dice.below(4));
+  return desired;
+}
+
+TEST(RandomPlans, ApplyAndUndoIsIdentity) {
+  std::size_t plans = 0, failures = 0, restarts = 0;
+  for (unsigned seed = 0; plans < 10'000; ++seed) {
+    Dice dice(seed);
+    Scene s;
+    const Device eth1 = s.kernel.add_device("eth1", 3);
+    if (dice.once_in(4)) s.kernel.change(knob::RootQdisc{eth1}, Foreign{"tbf 1:"});
+    if (dice.once_in(4)) s.kernel.change(knob::Clsact{s.eth0}, Foreign{"clsact with a filter"});
+    const auto before = s.kernel.settings;
+    for (int round = 0; round < 5; ++round) {
+      const Desired desired = random_desired(dice, s, eth1);
+      const Plan plan = s.plan(desired);
+      if (dice.once_in(5) && !plan.actions.empty())
+        s.kernel.fail_at =
+            static_cast<int>(dice.below(static_cast<std::uint32_t>(plan.actions.size())));
+      Fate fate;
+      if (dice.once_in(5)) fate.writes_left = static_cast<int>(dice.below(40));
+      FaultyJournal journal(s.journal);
+      journal.fate = s.kernel.fate = &fate;
+      const auto applied = ankus::apply(plan, s.kernel, journal, s.clock, {});
+      ++plans;
+      const bool failed = !applied || applied->failure.has_value();
+      failures += failed;
+      restarts += fate.dead;
+      fate.revive();
+      s.kernel.fate = nullptr;
+      s.kernel.fail_at.reset();
+      ASSERT_TRUE(recover(s.kernel, s.journal, s.clock)) << "seed " << seed;
+      if (!failed) {
+        const Plan rest = s.plan(desired);
+        ASSERT_TRUE(rest.actions.empty())
+            << "seed " << seed << ": " << to_text(rest.actions[0].knob);
+      }
+      // Whatever is not as it was is held.
+      for (const auto& [knob, setting] : s.kernel.settings) {
+        const bool held = std::ranges::find(s.journal.held_list, knob, &HeldKnob::knob) !=
+                          s.journal.held_list.end();
+        ASSERT_EQ(held, !before.contains(knob)) << "seed " << seed << ": " << to_text(knob);
+      }
+    }
+    const auto undone = s.undo();
+    ASSERT_TRUE(undone);
+    std::string story;
+    for (const RunStep& step : undone->steps)
+      story += to_text(step.action.knob) + ": " + std::string(to_text(step.outcome)) + " " +
+               step.text + "\n";
+    ASSERT_EQ(s.kernel.settings, before) << "seed " << seed << "\n" << story;
+    ASSERT_TRUE(s.journal.held_list.empty());
+    ASSERT_TRUE(s.journal.run_list.empty());
+  }
+  EXPECT_GT(failures, 500u);
+  EXPECT_GT(restarts, 200u);
+}
+
+}  // namespace
+}  // namespace ankus

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "act/recover.h"
+
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "act/scene.h"
+#include "journal/sqlite_journal.h"
+
+namespace ankus {
+namespace {
+
+enum class Store { memory, sqlite };
+
+/// A host and a journal that outlive the process, and a process that may die.
+struct Mortal {
+  explicit Mortal(Store store) {
+    if (store == Store::sqlite) {
+      char pattern[] = "/dev/shm/ankus-recover-XXXXXX";
+      directory = ::mkdtemp(pattern);
+    }
+    start();
+  }
+  ~Mortal() {
+    opened.reset();
+    if (!directory.empty()) std::filesystem::remove_all(directory);
+  }
+
+  void start() {
+    fate.revive();
+    opened.reset();
+    if (!directory.empty()) {
+      auto journal = SqliteJournal::open(
+          {.runtime_dir = directory + "/run", .state_dir = directory + "/lib", .boot_id = "boot"},
+          scene.clock);
+      ASSERT_TRUE(journal) << journal.error().text;
+      opened = *std::move(journal);
+    }
+    faulty = std::make_unique<FaultyJournal>(journal());
+    faulty->fate = &fate;
+    scene.kernel.fate = &fate;
+  }
+  Journal& journal() { return opened ? static_cast<Journal&>(*opened) : scene.journal; }
+  void die_at(int write, Fate::Moment moment) {
+    fate = Fate{.writes_left = write, .moment = moment};
+  }
+  Result<Applied> apply(const Desired& desired, ApplyOptions options = {}) {
+    return ankus::apply(scene.plan(desired, journal()), scene.kernel, *faulty, scene.clock,
+                        options);
+  }
+  Result<Undone> undo() { return ankus::undo(scene.kernel, *faulty, scene.clock, {}); }
+  Result<std::vector<Recovered>> recover() {
+    return ankus::recover(scene.kernel, *faulty, scene.clock);
+  }
+
+  Scene scene;
+  Fate fate;
+  std::string directory;
+  std::unique_ptr<SqliteJournal> opened;
+  std::unique_ptr<FaultyJournal> faulty;
+};
+
+using Host = std::map<Knob, Setting>;
+
+class DiesAtEveryWrite : public testing::TestWithParam<std::tuple<Store, Fate::Moment>> {};
+
+TEST_P(DiesAtEveryWrite, OfAnApplyAndRecoversToBeforeOrAfter) {
+  const auto [store, moment] = GetParam();
+  bool died = true, adopted = false, taken_back = false;
+  for (int k = 0; died; ++k) {
+    Mortal m(store);
+    ASSERT_TRUE(m.apply(m.scene.tree()));
+    const Host before = m.scene.kernel.settings;
+    // A second plan on top of the first: changed classes, and an ingress tree.
+    Desired desired = m.scene.tree(50);
+    wish_ingress(desired, m.scene.eth0, m.scene.ifb);
+    m.die_at(k, moment);
+    (void)m.apply(desired, {.confirm_within = seconds(60)});
+    died = m.fate.dead;
+    m.start();
+    // The recovery may die as well.
+    m.die_at(k % 5, moment);
+    (void)m.recover();
+    m.start();
+    const auto recovered = m.recover();
+    ASSERT_TRUE(recovered) << recovered.error().text;
+    const bool is_before = m.scene.kernel.settings == before;
+    const bool is_after = m.scene.plan(desired, m.journal()).actions.empty();
+    EXPECT_TRUE(is_before || is_after) << "died at write " << k;
+    adopted = adopted || is_after;
+    taken_back = taken_back || is_before;
+    const auto controls = m.journal().controls();
+    EXPECT_EQ(controls->confirmation.has_value(), is_after)
+        << "what is in force unconfirmed, and only that, waits";
+    EXPECT_TRUE(controls->degraded.empty());
+    const auto runs = m.journal().runs();
+    for (const ankus::Run& run : *runs) EXPECT_NE(run.state, RunState::open);
+    // No undo is lost, whichever of the two it is.
+    ASSERT_TRUE(m.undo());
+    EXPECT_TRUE(m.scene.kernel.settings.empty()) << "died at write " << k;
+    EXPECT_TRUE(m.journal().held()->empty());
+  }
+  EXPECT_TRUE(adopted && taken_back);
+}
+
+TEST_P(DiesAtEveryWrite, OfAnUndoAndCarriesItToItsEnd) {
+  const auto [store, moment] = GetParam();
+  bool died = true;
+  for (int k = 0; died; ++k) {
+    Mortal m(store);
+    ASSERT_TRUE(m.apply(m.scene.tree_and_ingress()));
+    const Host before = m.scene.kernel.settings;
+    m.die_at(k, moment);
+    (void)m.undo();
+    died = m.fate.dead;
+    m.start();
+    ASSERT_TRUE(m.recover());
+    const bool asked = m.journal().controls()->hold.has_value();
+    EXPECT_EQ(m.scene.kernel.settings, asked ? Host{} : before) << "died at write " << k;
+    EXPECT_EQ(m.journal().held()->size(), m.scene.kernel.settings.size());
+  }
+}
+
+TEST_P(DiesAtEveryWrite, OfAFailedApplyThatIsBeingTakenBack) {
+  const auto [store, moment] = GetParam();
+  bool died = true;
+  for (int k = 0; died; ++k) {
+    Mortal m(store);
+    m.scene.kernel.fail_at = 9;
+    m.die_at(k, moment);
+    (void)m.apply(m.scene.tree_and_ingress());
+    died = m.fate.dead;
+    m.scene.kernel.fail_at.reset();
+    m.start();
+    ASSERT_TRUE(m.recover());
+    EXPECT_TRUE(m.scene.kernel.settings.empty()) << "died at write " << k;
+    EXPECT_TRUE(m.journal().held()->empty());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Recover, DiesAtEveryWrite,
+                         testing::Combine(testing::Values(Store::memory, Store::sqlite),
+                                          testing::Values(Fate::Moment::before_effect,
+                                                          Fate::Moment::after_effect)));
+
+TEST(Recover, LeavesAloneWhatSomebodyElseTookMeanwhile) {
+  Mortal m(Store::memory);
+  m.die_at(8, Fate::Moment::after_effect);
+  (void)m.apply(m.scene.tree());
+  ASSERT_TRUE(m.fate.dead);
+  m.start();
+  m.scene.kernel.change(knob::RootQdisc{m.scene.eth0}, Absent{});
+  m.scene.kernel.change(knob::RootQdisc{m.scene.eth0}, Foreign{"fq 8001:"});
+  const auto recovered = m.recover();
+  ASSERT_TRUE(recovered);
+  EXPECT_EQ(m.scene.kernel.settings.size(), 1u);
+  EXPECT_TRUE(m.scene.journal.held_list.empty());
+}
+
+TEST(Recover, WaitsWhileTheHostCannotBeRead) {
+  Mortal m(Store::memory);
+  m.die_at(5, Fate::Moment::after_effect);
+  (void)m.apply(m.scene.tree());
+  m.start();
+  m.scene.kernel.unreadable.insert(knob::RootQdisc{m.scene.eth0});
+  EXPECT_FALSE(m.recover());
+  EXPECT_FALSE(m.apply(m.scene.tree()));
+  m.scene.kernel.unreadable.clear();
+  EXPECT_TRUE(m.recover());
+  EXPECT_TRUE(m.scene.kernel.settings.empty());
+}
+
+}  // namespace
+}  // namespace ankus

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "act/undo.h"
+
+#include <gmock/gmock.h>
+
+#include "act/scene.h"
+
+namespace ankus {
+namespace {
+
+using testing::HasSubstr;
+
+Outcome outcome_of(const Undone& undone, const Knob& knob) {
+  for (const RunStep& step : undone.steps)
+    if (step.action.knob == knob) return step.outcome;
+  return Outcome::pending;
+}
+
+TEST(Undo, OfAllGivesBackTheHostAsItWasAndHolds) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree_and_ingress())));
+  ASSERT_TRUE(s.apply(s.plan(s.tree(50))));
+  const auto undone = s.undo({.by = "root"});
+  ASSERT_TRUE(undone);
+  EXPECT_TRUE(undone->notes.empty());
+  EXPECT_TRUE(s.kernel.settings.empty());
+  EXPECT_TRUE(s.journal.held_list.empty());
+  EXPECT_EQ(s.journal.control.hold, "undo of all by root");
+  EXPECT_FALSE(s.apply(s.plan(s.tree())));
+}
+
+TEST(Undo, OfOnePlanLeavesTheOthersInForce) {
+  Scene s;
+  const auto first = s.apply(s.plan(s.tree()));
+  const auto tree_before = s.kernel.settings;
+  const auto second = s.apply(s.plan(s.tree(50)));
+  ASSERT_TRUE(first && second);
+  const auto too_early = s.undo({.id = first->plan, .hold = Hold::no});
+  ASSERT_FALSE(too_early);
+  EXPECT_THAT(too_early.error().text, HasSubstr(second->plan));
+  ASSERT_TRUE(s.undo({.id = second->plan, .hold = Hold::no}));
+  EXPECT_EQ(s.kernel.settings, tree_before);
+  ASSERT_TRUE(s.undo({.id = first->plan, .hold = Hold::no}))
+      << "the first plan's values are its own again";
+  EXPECT_TRUE(s.kernel.settings.empty());
+  EXPECT_TRUE(s.journal.held_list.empty());
+}
+
+TEST(Undo, OfOneActionWantsNothingElseToHangOnIt) {
+  Scene s;
+  const auto applied = s.apply(s.plan(s.tree()));
+  ASSERT_TRUE(applied);
+  const auto& steps = applied->steps;
+  const auto root = s.undo({.id = steps.front().id, .hold = Hold::no});
+  ASSERT_FALSE(root);
+  EXPECT_THAT(root.error().text, HasSubstr("needs root qdisc of eth0"));
+  const knob::LeafQdisc leaf{s.eth0, make_handle(kOurMajor, 0x10)};
+  const auto step =
+      std::ranges::find(steps, Knob(leaf), [](const RunStep& r) { return r.action.knob; });
+  ASSERT_TRUE(s.undo({.id = step->id, .hold = Hold::no}));
+  EXPECT_FALSE(s.kernel.settings.contains(leaf));
+  EXPECT_EQ(s.kernel.settings.size(), steps.size() - 1);
+}
+
+TEST(Undo, OfAnUnknownIdSaysSo) {
+  Scene s;
+  const auto undone = s.undo({.id = "p-12345678"});
+  ASSERT_FALSE(undone);
+  EXPECT_THAT(undone.error().text, HasSubstr("p-12345678"));
+  EXPECT_FALSE(s.journal.control.hold) << "nothing was rolled back, nothing holds";
+}
+
+TEST(Undo, CedesATreeOfWhichSomebodyHasChangedAPart) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree())));
+  const knob::TcClass light{s.eth0, make_handle(kOurMajor, 0x10)};
+  const Setting theirs = class_setting(1, 7);
+  s.kernel.change(light, theirs);
+  const auto undone = s.undo({.hold = Hold::no});
+  ASSERT_TRUE(undone);
+  EXPECT_EQ(outcome_of(*undone, light), Outcome::ceded);
+  EXPECT_EQ(outcome_of(*undone, knob::RootQdisc{s.eth0}), Outcome::ceded);
+  EXPECT_EQ(s.kernel.settings.at(light), theirs);
+  EXPECT_FALSE(s.kernel.settings.contains(knob::Classifier{s.eth0})) << "not a part of the tree";
+  // Also the next undo knows that the tree has a part that is not ours any more.
+  ASSERT_TRUE(s.undo({.hold = Hold::no}));
+  EXPECT_EQ(s.kernel.settings.at(light), theirs);
+  EXPECT_TRUE(s.kernel.settings.contains(knob::RootQdisc{s.eth0}));
+  // Unless it is told to take it.
+  ASSERT_TRUE(s.undo({.hold = Hold::no, .if_changed = IfChanged::take}));
+  EXPECT_TRUE(s.kernel.settings.empty());
+}
+
+TEST(Undo, NeverTouchesWhatIsForeign) {
+  for (const IfChanged if_changed : {IfChanged::leave, IfChanged::take}) {
+    Scene s;
+    ASSERT_TRUE(s.apply(s.plan(s.tree())));
+    s.kernel.change(knob::RootQdisc{s.eth0}, Absent{});
+    s.kernel.change(knob::RootQdisc{s.eth0}, Foreign{"fq 8001:"});
+    const auto undone = s.undo({.if_changed = if_changed});
+    ASSERT_TRUE(undone);
+    EXPECT_EQ(s.kernel.settings.at(knob::RootQdisc{s.eth0}), Setting(Foreign{"fq 8001:"}));
+    EXPECT_EQ(s.kernel.settings.size(), 1u);
+    EXPECT_TRUE(s.journal.held_list.empty());
+    ASSERT_EQ(s.journal.ceded_list.size(), 1u);
+    EXPECT_THAT(s.journal.ceded_list[0].found, HasSubstr("fq 8001:"));
+  }
+}
+
+TEST(Undo, DropsWhatVanishedWithItsDevice) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree_and_ingress())));
+  s.kernel.remove_device(s.eth0);
+  const auto undone = s.undo();
+  ASSERT_TRUE(undone);
+  EXPECT_TRUE(undone->degraded.empty());
+  EXPECT_EQ(outcome_of(*undone, knob::RootQdisc{s.eth0}), Outcome::gone);
+  EXPECT_TRUE(s.kernel.settings.empty());
+  EXPECT_TRUE(s.journal.held_list.empty());
+}
+
+TEST(Undo, RestoresAnOriginalThatWasNotAbsent) {
+  Scene s;
+  s.kernel.rounds_bursts = false;
+  // Somebody's class under a root of our own number: a value that we change and have to give back.
+  s.kernel.settings[knob::RootQdisc{s.eth0}] = HtbRoot{make_handle(kOurMajor, 0), 0x10, 100};
+  const knob::TcClass parent{s.eth0, make_handle(kOurMajor, 1)};
+  s.kernel.settings[parent] = class_setting(0, 77);
+  const auto before = s.kernel.settings;
+  ASSERT_TRUE(s.apply(s.plan(s.tree())));
+  EXPECT_NE(s.kernel.settings, before);
+  ASSERT_TRUE(s.undo());
+  EXPECT_EQ(s.kernel.settings, before);
+}
+
+TEST(Undo, FailsAtEveryWriteAndKeepsWhatItCouldNotUndo) {
+  Scene built;
+  ASSERT_TRUE(built.apply(built.plan(built.tree_and_ingress())));
+  const int count = static_cast<int>(built.kernel.settings.size());
+  for (int k = 0; k < count; ++k) {
+    Scene s = built;
+    s.kernel.fail_at = k;
+    s.kernel.for_good = true;
+    const auto undone = s.undo();
+    ASSERT_TRUE(undone);
+    s.kernel.fail_at.reset();
+    EXPECT_FALSE(undone->degraded.empty()) << k;
+    EXPECT_EQ(s.journal.control.degraded, undone->degraded);
+    // Each knob that is still set is still held: no undo is lost.
+    for (const auto& [knob, setting] : s.kernel.settings)
+      EXPECT_NE(std::ranges::find(s.journal.held_list, knob, &HeldKnob::knob),
+                s.journal.held_list.end())
+          << to_text(knob);
+    ASSERT_TRUE(s.undo());
+    EXPECT_TRUE(s.kernel.settings.empty());
+    EXPECT_TRUE(s.journal.control.degraded.empty());
+  }
+}
+
+TEST(Undo, GoesOnWhenTheJournalCannotBeWritten) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree())));
+  FaultyJournal faulty(s.journal);
+  faulty.fail_at = 0;
+  faulty.for_good = true;
+  const auto undone = ankus::undo(s.kernel, faulty, s.clock, {});
+  ASSERT_TRUE(undone);
+  EXPECT_EQ(undone->notes.size(), 2u);
+  EXPECT_TRUE(s.kernel.settings.empty());
+  // What is held too much is found to be back at its original.
+  ASSERT_TRUE(s.undo());
+  EXPECT_TRUE(s.journal.held_list.empty());
+}
+
+}  // namespace
+}  // namespace ankus
