@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/json.h"
+
+#include <gmock/gmock.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace ankus {
+namespace {
+
+using testing::HasSubstr;
+
+const Device kOdd{.name = "e\xff\x01\"th",
+                  .ifindex = 4294967295,
+                  .netns_cookie = std::numeric_limits<std::uint64_t>::max()};
+
+std::vector<Knob> all_knobs() {
+  const TcHandle handle = make_handle(kOurMajor, 0x10);
+  return {knob::Ifb{"ankus2"},           knob::RootQdisc{kOdd}, knob::TcClass{kOdd, handle},
+          knob::LeafQdisc{kOdd, handle}, knob::Clsact{kOdd},    knob::Classifier{kOdd},
+          knob::IngressRedirect{kOdd},   knob::Membership{}};
+}
+std::vector<Setting> all_settings() {
+  constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
+  return {Absent{},
+          Foreign{"tbf \xc3\xa9 \xc3"},
+          IfbDevice{7},
+          HtbRoot{make_handle(kOurMajor, 0), 65535, 1000},
+          HtbClass{make_handle(kOurMajor, 1), {kMost}, {kMost}, {kMost}, {1}, 7, {1514}},
+          ByteFifo{make_handle(kOurLeafBase, 0), {64'000}},
+          ClsactQdisc{},
+          ClassifierProgram{ClassifierProgram::Hook::clsact, kOurMajor},
+          RedirectTo{77},
+          Members{}};
+}
+
+TEST(Json, OfEachKnobAndSettingReadsBackEqual) {
+  ASSERT_EQ(all_knobs().size(), std::variant_size_v<Knob>);
+  ASSERT_EQ(all_settings().size(), std::variant_size_v<Setting>);
+  for (const Knob& knob : all_knobs())
+    EXPECT_EQ(knob_from_json_text(json_text(knob)), knob) << json_text(knob);
+  for (const Setting& setting : all_settings())
+    EXPECT_EQ(setting_from_json_text(json_text(setting)), setting) << json_text(setting);
+}
+
+TEST(Json, OfAPlanReadsBackEqual) {
+  Plan plan{.refusals = {{.what = "shape eth0", .why = "\"quoted\"\n"}}};
+  for (const Knob& knob : all_knobs())
+    for (const Setting& setting : all_settings())
+      plan.actions.push_back(
+          {.knob = knob, .before = Absent{}, .after = setting, .reason = "rule \"mäuse\""});
+  const auto parsed = parse_json(line_of(to_json(plan)));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(plan_from_json(*parsed), plan);
+}
+
+TEST(Json, KeepsOfMembersOnlyTheDigestAndStillTellsThemApart) {
+  const Members one{.rows = {{.workload = 1, .slow_class = 0x10}}};
+  const Members other{.rows = {{.workload = 2, .slow_class = 0x10}}};
+  const auto read = setting_from_json_text(json_text(Setting(one)));
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(std::get<Members>(*read).rows.empty());
+  EXPECT_TRUE(same_setting(*read, one));
+  EXPECT_FALSE(same_setting(*read, other));
+  EXPECT_FALSE(same_setting(*read, Members{}));
+  EXPECT_EQ(setting_from_json_text(json_text(*read)), *read);
+}
+
+TEST(Json, ErrorsNameTheKey) {
+  const auto error = [](const char* text) {
+    const auto knob = knob_from_json_text(text);
+    return knob ? std::string("no error") : knob.error().text;
+  };
+  EXPECT_THAT(error("{"), HasSubstr("not JSON"));
+  EXPECT_THAT(error("[]"), HasSubstr("not an object"));
+  EXPECT_THAT(error("{}"), HasSubstr("\"knob\" is missing"));
+  EXPECT_THAT(error(R"({"knob":"rootqdisc"})"), HasSubstr("rootqdisc"));
+  EXPECT_THAT(error(R"({"knob":"ifb","name":7})"), HasSubstr("\"name\" is not text"));
+  EXPECT_THAT(error(R"({"knob":"clsact","device":{"name":"x","ifindex":-1,"netns":0}})"),
+              HasSubstr("\"ifindex\""));
+  EXPECT_THAT(error(R"({"knob":"clsact","device":{"name":"x","ifindex":4294967296,"netns":0}})"),
+              HasSubstr("4294967295"));
+}
+
+}  // namespace
+}  // namespace ankus
