@@ -19,6 +19,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::int64_t kPageSize = 4096;
 constexpr std::int64_t kApplicationId = 0x416e6b48;  // "AnkH"
 
 constexpr const char* kSchema = R"(
@@ -125,6 +126,7 @@ Result<void> create(const std::string& path, const std::string& boot_id) {
   if (!fd) return fail_errno("make " + draft);
   auto database = Database::open(draft);
   if (!database) return std::unexpected(database.error());
+  if (auto r = database->run("PRAGMA page_size=" + std::to_string(kPageSize)); !r) return r;
   const std::string controls = controls_text({});
   Result<void> made = database->atomically([&]() -> Result<void> {
     if (auto r = database->run(kSchema); !r) return r;
@@ -158,6 +160,8 @@ Result<HeldStore> HeldStore::open(const std::string& path, const std::string& bo
   if (!exists && errno != ENOENT) return fail_errno(path);
   if (exists && !S_ISREG(status.st_mode)) return damaged("it is not a regular file");
   if (exists && status.st_size == 0) return damaged("it is empty");
+  // SQLite takes a last page that is cut off for one that ends in zeros.
+  if (exists && status.st_size % kPageSize != 0) return damaged("it is cut off");
   if (!exists)
     if (auto made = create(path, boot_id); !made) return std::unexpected(made.error());
   auto database = Database::open(path);
