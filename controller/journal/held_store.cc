@@ -7,7 +7,6 @@
 
 #include <charconv>
 #include <initializer_list>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -18,7 +17,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t kSchemaVersion = 1;
+constexpr std::int64_t kSchemaVersion = 2;
+/// As vanished_ns: the workload is there.
+constexpr std::int64_t kStillThere = -1;
 constexpr std::int64_t kPageSize = 4096;
 constexpr std::int64_t kApplicationId = 0x416e6b48;  // "AnkH"
 
@@ -39,6 +40,12 @@ CREATE TABLE ceded(knob TEXT PRIMARY KEY, what TEXT NOT NULL, found TEXT NOT NUL
   why TEXT NOT NULL, since_ns INTEGER NOT NULL, until_ns INTEGER NOT NULL,
   since_wall_ns INTEGER NOT NULL, fights INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE opted_out(key TEXT PRIMARY KEY) WITHOUT ROWID;
+)";
+/// Since schema 2.
+constexpr const char* kNumbersSchema = R"(
+CREATE TABLE workload_numbers(number INTEGER PRIMARY KEY, cgroup_id INTEGER NOT NULL,
+  cgroup_born_ns INTEGER NOT NULL, netns INTEGER NOT NULL, ifindex INTEGER NOT NULL,
+  vanished_ns INTEGER NOT NULL, sum INTEGER NOT NULL);
 )";
 
 /// Over the columns that must not change by themselves.
@@ -109,6 +116,17 @@ std::int64_t step_sum(std::string_view id, std::string_view knob, std::string_vi
   return sum_of({id, knob, before, after, reason});
 }
 
+std::int64_t vanished_column(const NumberedWorkload& row) {
+  return row.vanished ? std::int64_t{row.vanished->since_boot.count()} : kStillThere;
+}
+
+std::int64_t number_sum(const NumberedWorkload& row) {
+  return sum_of({std::to_string(row.number), std::to_string(row.identity.cgroup_id),
+                 std::to_string(row.identity.cgroup_born.count()),
+                 std::to_string(row.identity.netns_inode), std::to_string(row.identity.ifindex),
+                 std::to_string(vanished_column(row))});
+}
+
 Result<void> sync_directory_of(const std::string& path) {
   const std::string directory = path.substr(0, path.rfind('/'));
   const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -130,6 +148,7 @@ Result<void> create(const std::string& path, const std::string& boot_id) {
   const std::string controls = controls_text({});
   Result<void> made = database->atomically([&]() -> Result<void> {
     if (auto r = database->run(kSchema); !r) return r;
+    if (auto r = database->run(kNumbersSchema); !r) return r;
     if (auto r = database->run("PRAGMA user_version=" + std::to_string(kSchemaVersion)); !r)
       return r;
     if (auto r = database->run("PRAGMA application_id=" + std::to_string(kApplicationId)); !r)
@@ -137,7 +156,7 @@ Result<void> create(const std::string& path, const std::string& boot_id) {
     for (const auto& [key, value] :
          {std::pair<std::string_view, std::string_view>{"boot_id", boot_id},
           {"controls", controls},
-          {"next_workload", "1"}})
+          {"workload_maps", "0"}})
       if (auto r = database->run_with("INSERT INTO meta VALUES(?,?,?)", key, value,
                                       sum_of({key, value}));
           !r)
@@ -189,19 +208,37 @@ Result<void> HeldStore::check(const std::string& path) {
                 path + " has schema " + std::to_string(*version) + ", this version knows up to " +
                     std::to_string(kSchemaVersion) +
                     ": a newer Ankus wrote it; use that one, at least to roll back");
-  if (*version != kSchemaVersion) return damaged("schema " + std::to_string(*version));
+  if (*version < 1) return damaged("schema " + std::to_string(*version));
   auto checked = database_.prepare("PRAGMA integrity_check(1)");
   if (!checked) return damaged(checked.error().text);
   auto row = checked->step();
   if (!row) return damaged(row.error().text);
   if (!*row || checked->text(0) != "ok") return damaged(checked->text(0));
+  if (*version == 1)
+    if (auto done = migrate(); !done)
+      return with_context("bring " + path + " up to date", done.error());
   // Read all once: a bad row is an error now, not in the middle of an undo.
   if (auto r = runs(); !r) return std::unexpected(r.error());
   if (auto r = held(); !r) return std::unexpected(r.error());
   if (auto r = ceded(); !r) return std::unexpected(r.error());
   if (auto r = controls(); !r) return std::unexpected(r.error());
-  if (auto r = meta("next_workload"); !r) return std::unexpected(r.error());
+  if (auto r = workload_numbers(); !r) return std::unexpected(r.error());
   return {};
+}
+
+/// From schema 1, which knew only which number comes next. What it holds stays as it is: a host
+/// must be able to undo after an upgrade.
+Result<void> HeldStore::migrate() {
+  return database_.atomically([&]() -> Result<void> {
+    if (auto r = database_.run(kNumbersSchema); !r) return r;
+    if (auto r = database_.run("DELETE FROM meta WHERE key='next_workload'"); !r) return r;
+    const std::string_view key = "workload_maps", none = "0";
+    if (auto r =
+            database_.run_with("INSERT INTO meta VALUES(?,?,?)", key, none, sum_of({key, none}));
+        !r)
+      return r;
+    return database_.run("PRAGMA user_version=" + std::to_string(kSchemaVersion));
+  });
 }
 
 Result<void> HeldStore::adopt_boot(const std::string& boot_id) {
@@ -219,9 +256,11 @@ Result<void> HeldStore::adopt_boot(const std::string& boot_id) {
   controls->degraded.clear();
   return database_.atomically([&]() -> Result<void> {
     if (auto r = database_.run(
-            "DELETE FROM steps; DELETE FROM runs; DELETE FROM held; DELETE FROM ceded");
+            "DELETE FROM steps; DELETE FROM runs; DELETE FROM held; DELETE FROM ceded; "
+            "DELETE FROM workload_numbers");
         !r)
       return r;
+    if (auto r = set_meta("workload_maps", "0"); !r) return r;
     if (auto r = set_meta("controls", controls_text(*controls)); !r) return r;
     return set_meta("boot_id", boot_id);
   });
@@ -487,19 +526,56 @@ Result<void> HeldStore::set_opted_out(const std::string& key, bool opted_out) {
       std::string_view(key));
 }
 
-Result<WorkloadId> HeldStore::take_workload_ids(std::uint32_t count) {
-  auto text = meta("next_workload");
-  if (!text) return std::unexpected(text.error());
-  std::uint64_t next = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), next);
-  if (error != std::errc{} || end != text->data() + text->size())
-    return damaged("next workload id");
-  if (next + count > std::numeric_limits<WorkloadId>::max())
-    return fail(ErrorKind::refused, "all 4294967295 workload ids are used up: restart the host");
-  auto taken =
-      database_.atomically([&] { return set_meta("next_workload", std::to_string(next + count)); });
-  if (!taken) return std::unexpected(taken.error());
-  return static_cast<WorkloadId>(next);
+Result<WorkloadNumbers> HeldStore::workload_numbers() {
+  auto maps = meta("workload_maps");
+  if (!maps) return std::unexpected(maps.error());
+  WorkloadNumbers numbers;
+  const auto [end, error] =
+      std::from_chars(maps->data(), maps->data() + maps->size(), numbers.maps);
+  if (error != std::errc{} || end != maps->data() + maps->size())
+    return damaged("the maps of the workload numbers");
+  auto statement = database_.prepare(
+      "SELECT number, cgroup_id, cgroup_born_ns, netns, ifindex, vanished_ns, sum "
+      "FROM workload_numbers ORDER BY number");
+  if (!statement) return damaged(statement.error().text);
+  for (;;) {
+    auto row = statement->step();
+    if (!row) return damaged(row.error().text);
+    if (!*row) return numbers;
+    NumberedWorkload numbered{
+        .number = static_cast<WorkloadId>(statement->number(0)),
+        .identity = {.cgroup_id = static_cast<std::uint64_t>(statement->number(1)),
+                     .cgroup_born = nanoseconds(statement->number(2)),
+                     .netns_inode = static_cast<std::uint64_t>(statement->number(3)),
+                     .ifindex = static_cast<std::uint32_t>(statement->number(4))}};
+    if (const std::int64_t vanished = statement->number(5); vanished != kStillThere)
+      numbered.vanished = MonotonicTime{nanoseconds(vanished)};
+    if (statement->number(6) != number_sum(numbered))
+      return damaged("workload number " + std::to_string(numbered.number));
+    numbers.rows.push_back(numbered);
+  }
+}
+
+Result<void> HeldStore::keep_workload_numbers(const WorkloadNumbers& changed) {
+  auto kept_for = meta("workload_maps");
+  if (!kept_for) return std::unexpected(kept_for.error());
+  const std::string maps = std::to_string(changed.maps);
+  return database_.atomically([&]() -> Result<void> {
+    if (maps != *kept_for) {
+      if (auto r = database_.run("DELETE FROM workload_numbers"); !r) return r;
+      if (auto r = set_meta("workload_maps", maps); !r) return r;
+    }
+    auto keep = database_.prepare("INSERT OR REPLACE INTO workload_numbers VALUES(?,?,?,?,?,?,?)");
+    if (!keep) return std::unexpected(keep.error());
+    for (const NumberedWorkload& row : changed.rows) {
+      keep->bind(std::int64_t{row.number}, static_cast<std::int64_t>(row.identity.cgroup_id),
+                 std::int64_t{row.identity.cgroup_born.count()},
+                 static_cast<std::int64_t>(row.identity.netns_inode),
+                 std::int64_t{row.identity.ifindex}, vanished_column(row), number_sum(row));
+      if (auto r = keep->run(); !r) return r;
+    }
+    return {};
+  });
 }
 
 }  // namespace ankus

@@ -32,10 +32,12 @@ class HeldStore {
   Result<void> set_controls(const Controls& controls);
   Result<std::vector<std::string>> opted_out();
   Result<void> set_opted_out(const std::string& key, bool opted_out);
-  Result<WorkloadId> take_workload_ids(std::uint32_t count);
+  Result<WorkloadNumbers> workload_numbers();
+  Result<void> keep_workload_numbers(const WorkloadNumbers& changed);
 
  private:
   Result<void> check(const std::string& path);
+  Result<void> migrate();
   Result<void> adopt_boot(const std::string& boot_id);
   Result<void> write_change(const HeldChange& change);
   Result<std::string> meta(std::string_view key);

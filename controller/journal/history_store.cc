@@ -95,8 +95,10 @@ Result<void> HistoryStore::open() {
 
 std::optional<std::string> HistoryStore::problem() {
   const bool was_open = static_cast<bool>(database_);
-  if (auto r = ready(); !r) problem_ = r.error().text;
-  else if (!was_open) problem_.reset();  // else the last use decides: the disk may still be full
+  if (auto r = ready(); !r)
+    problem_ = r.error().text;
+  else if (!was_open)
+    problem_.reset();  // else the last use decides: the disk may still be full
   return problem_;
 }
 

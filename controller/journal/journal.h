@@ -154,8 +154,11 @@ class Journal {
   /// Workloads that must not be acted upon, by a key that the caller makes from their identity.
   virtual Result<std::vector<std::string>> opted_out() = 0;
   virtual Result<void> set_opted_out(const std::string& key, bool opted_out) = 0;
-  /// Takes `count` workload ids, never given before; the first of them.
-  virtual Result<WorkloadId> take_workload_ids(std::uint32_t count) = 0;
+  /// What the numbers in the BPF maps stand for, as far as it was kept.
+  virtual Result<WorkloadNumbers> workload_numbers() = 0;
+  /// Each row replaces the one of its number, all others stay; but if `changed` is of other maps
+  /// than what was kept, nothing stays.
+  virtual Result<void> keep_workload_numbers(const WorkloadNumbers& changed) = 0;
 
   // History.
   virtual Result<void> record(std::span<const Event> events) = 0;

@@ -38,8 +38,9 @@ class SqliteJournal final : public Journal {
   Result<void> set_opted_out(const std::string& key, bool opted_out) override {
     return held_.set_opted_out(key, opted_out);
   }
-  Result<WorkloadId> take_workload_ids(std::uint32_t count) override {
-    return held_.take_workload_ids(count);
+  Result<WorkloadNumbers> workload_numbers() override { return held_.workload_numbers(); }
+  Result<void> keep_workload_numbers(const WorkloadNumbers& changed) override {
+    return held_.keep_workload_numbers(changed);
   }
 
   Result<void> record(std::span<const Event> events) override;

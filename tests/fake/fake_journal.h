@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "journal/journal.h"
 #include "fake/fate.h"
+#include "journal/journal.h"
 
 namespace ankus {
 
@@ -25,7 +25,7 @@ class FakeJournal final : public Journal {
   std::vector<PastEvent> past;
   std::map<std::string, Footprint> learnt;
   RunId last_run = 0;
-  WorkloadId next_workload = 1;
+  WorkloadNumbers numbers;
   std::optional<std::string> history_broken;
 
   Result<RunId> begin(const Intent& intent) override {
@@ -91,8 +91,18 @@ class FakeJournal final : public Journal {
       opted.erase(key);
     return {};
   }
-  Result<WorkloadId> take_workload_ids(std::uint32_t count) override {
-    return std::exchange(next_workload, next_workload + count);
+  Result<WorkloadNumbers> workload_numbers() override { return numbers; }
+  Result<void> keep_workload_numbers(const WorkloadNumbers& changed) override {
+    if (changed.maps != numbers.maps) numbers = {.maps = changed.maps};
+    for (const NumberedWorkload& row : changed.rows) {
+      const auto place =
+          std::ranges::lower_bound(numbers.rows, row.number, {}, &NumberedWorkload::number);
+      if (place != numbers.rows.end() && place->number == row.number)
+        *place = row;
+      else
+        numbers.rows.insert(place, row);
+    }
+    return {};
   }
   Result<void> record(std::span<const Event> events) override {
     if (history_broken) return fail(ErrorKind::refused, *history_broken);
@@ -163,8 +173,9 @@ class FaultyJournal final : public Journal {
   Result<void> set_opted_out(const std::string& key, bool out) override {
     return inner_.set_opted_out(key, out);
   }
-  Result<WorkloadId> take_workload_ids(std::uint32_t n) override {
-    return inner_.take_workload_ids(n);
+  Result<WorkloadNumbers> workload_numbers() override { return inner_.workload_numbers(); }
+  Result<void> keep_workload_numbers(const WorkloadNumbers& changed) override {
+    return held_write<void>([&] { return inner_.keep_workload_numbers(changed); });
   }
   std::optional<std::string> history_problem() override { return inner_.history_problem(); }
   Result<std::vector<PastEvent>> events(std::size_t limit, const std::string& id) override {
