@@ -48,6 +48,15 @@ CREATE TABLE workload_numbers(number INTEGER PRIMARY KEY, cgroup_id INTEGER NOT 
   vanished_ns INTEGER NOT NULL, sum INTEGER NOT NULL);
 )";
 
+/// What a pragma says. Its statement ends here: one that is open keeps transactions from ending.
+Result<std::string> one_text(Database& database, std::string_view sql) {
+  auto statement = database.prepare(sql);
+  if (!statement) return std::unexpected(statement.error());
+  auto row = statement->step();
+  if (!row) return std::unexpected(row.error());
+  return *row ? statement->text(0) : std::string();
+}
+
 /// Over the columns that must not change by themselves.
 std::int64_t sum_of(std::initializer_list<std::string_view> columns) {
   std::string joined;
@@ -194,9 +203,8 @@ Result<HeldStore> HeldStore::open(const std::string& path, const std::string& bo
 
 Result<void> HeldStore::check(const std::string& path) {
   // The file lives in memory (tmpfs); DELETE keeps all of it in one file between transactions.
-  auto statement = database_.prepare("PRAGMA journal_mode=DELETE");
-  if (!statement) return damaged(statement.error().text);
-  if (auto row = statement->step(); !row) return damaged(row.error().text);
+  if (auto mode = one_text(database_, "PRAGMA journal_mode=DELETE"); !mode)
+    return damaged(mode.error().text);
   if (auto set = database_.run("PRAGMA synchronous=NORMAL"); !set) return damaged(set.error().text);
   auto application = database_.number("PRAGMA application_id");
   if (!application) return damaged(application.error().text);
@@ -209,11 +217,9 @@ Result<void> HeldStore::check(const std::string& path) {
                     std::to_string(kSchemaVersion) +
                     ": a newer Ankus wrote it; use that one, at least to roll back");
   if (*version < 1) return damaged("schema " + std::to_string(*version));
-  auto checked = database_.prepare("PRAGMA integrity_check(1)");
+  auto checked = one_text(database_, "PRAGMA integrity_check(1)");
   if (!checked) return damaged(checked.error().text);
-  auto row = checked->step();
-  if (!row) return damaged(row.error().text);
-  if (!*row || checked->text(0) != "ok") return damaged(checked->text(0));
+  if (*checked != "ok") return damaged(*checked);
   if (*version == 1)
     if (auto done = migrate(); !done)
       return with_context("bring " + path + " up to date", done.error());

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/units.h"
@@ -12,8 +13,8 @@
 
 namespace ankus {
 
-/// The small dense number by which the BPF maps know a workload; never reused within one run of
-/// the maps. 0 is "nobody": traffic whose owner is not known.
+/// The small dense number by which the BPF maps know a workload; another's only long after the
+/// workload has vanished. 0 is "nobody": traffic whose owner is not known.
 using WorkloadId = std::uint32_t;
 
 enum class WorkloadKind { container, vm, service };
@@ -30,6 +31,23 @@ struct WorkloadIdentity {
   std::uint32_t ifindex = 0;         ///< host side of the veth, or the tap; 0 for host services
 
   auto operator<=>(const WorkloadIdentity&) const = default;
+};
+
+/// A number and the workload that has it, or had it last.
+struct NumberedWorkload {
+  WorkloadId number = 0;
+  WorkloadIdentity identity;
+  std::optional<MonotonicTime> vanished;  ///< none: it is there
+
+  bool operator==(const NumberedWorkload&) const = default;
+};
+
+/// What the numbers in one set of BPF maps stand for.
+struct WorkloadNumbers {
+  std::uint32_t maps = 0;  ///< which set: the kernel's id of its flow map; 0: of none
+  std::vector<NumberedWorkload> rows;  ///< ascending by number
+
+  bool operator==(const WorkloadNumbers&) const = default;
 };
 
 /// A container, a VM or a host service.
