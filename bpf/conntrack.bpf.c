@@ -22,6 +22,10 @@ struct connection {
   int plain_original, translated_original; /* direction of original traffic in each key */
   int nat;
   __u16 zone;
+  /* The key under which the connection is filed, see wire_key(). A copy and no pointer to one of
+   * the above: the verifier would follow each pointer's path to the end by itself. */
+  struct ankus_flow_key key;
+  int original, is_translated;
 };
 
 static __always_inline void address(__u64 *to, const __u32 *from, int v4) {
@@ -33,11 +37,13 @@ static __always_inline void address(__u64 *to, const __u32 *from, int v4) {
   words[3] = v4 ? from[0] : from[3];
 }
 
-/* Returns the direction of the tuple's own traffic in `key`. */
-static __always_inline int key_of(struct ankus_flow_key *key, const struct nf_conntrack_tuple *tuple) {
-  int v4 = tuple->l3num == NFPROTO_IPV4;
+/* Returns the direction of the tuple's own traffic in `key`. Global, to be verified once. */
+__noinline int ankus_key_of(struct ankus_flow_key *key, const struct nf_conntrack_tuple *tuple) {
   __u64 source[2], target[2];
+  int v4;
 
+  if (!key || !tuple) return 0;
+  v4 = tuple->l3num == NFPROTO_IPV4;
   address(source, tuple->source, v4);
   address(target, tuple->target, v4);
   key->protocol = tuple->protonum;
@@ -56,12 +62,12 @@ static __always_inline int read_connection(struct connection *c, struct nf_conn 
   c->ct = ct;
   if (bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[0].tuple)) return 0;
   if (!has_ports(tuple.protonum)) return 0;
-  c->plain_original = key_of(&c->plain, &tuple);
+  c->plain_original = ankus_key_of(&c->plain, &tuple);
   c->nat = !!(BPF_CORE_READ(ct, status) & IPS_NAT_MASK);
   c->zone = bpf_core_field_exists(ct->zone) ? BPF_CORE_READ(ct, zone.id) : 0;
   if (!c->nat) return 1;
   if (bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[1].tuple)) return 0;
-  c->translated_original = !key_of(&c->translated, &tuple);
+  c->translated_original = !ankus_key_of(&c->translated, &tuple);
   return 1;
 }
 
@@ -70,29 +76,34 @@ static __always_inline struct ankus_flow *flow_if_of(const struct ankus_flow_key
   return flow && (flow->flags & ANKUS_FLOW_CT) && flow->ct == ct ? flow : 0;
 }
 
-/* The entry of a connection that is known already; `original` becomes the direction of its original
- * traffic and `key` its key. With NAT it is filed under either tuple, see wire_key(). */
-static __always_inline struct ankus_flow *find_flow(struct connection *c, struct ankus_flow_key **key,
-                                                    int *original) {
-  __u64 ct = (__u64)(unsigned long)c->ct;
-  struct ankus_flow *flow;
-  int zoned;
+static __always_inline void choose(struct connection *c, int translated, __u16 zone) {
+  c->is_translated = translated;
+  c->key = translated ? c->translated : c->plain;
+  c->key.zone = zone;
+  c->original = translated ? c->translated_original : c->plain_original;
+}
 
-  for (zoned = 0; zoned < 2; zoned++) {
-    if (zoned && !c->zone) break;
-    c->plain.zone = c->translated.zone = zoned ? c->zone : 0;
-    if (c->nat) {
-      *key = &c->translated;
-      *original = c->translated_original;
-      flow = flow_if_of(*key, ct);
-      if (flow) return flow;
+/* The entry of a connection that is known already, under either tuple; c->key becomes its key. */
+static __always_inline struct ankus_flow *find_flow(struct connection *c) {
+  __u64 ct = (__u64)(unsigned long)c->ct;
+  struct ankus_flow *flow = 0;
+
+  if (c->nat) {
+    choose(c, 1, 0);
+    flow = flow_if_of(&c->key, ct);
+    if (!flow && c->zone) {
+      c->key.zone = c->zone;
+      flow = flow_if_of(&c->key, ct);
     }
-    *key = &c->plain;
-    *original = c->plain_original;
-    flow = flow_if_of(*key, ct);
     if (flow) return flow;
   }
-  return 0;
+  choose(c, 0, 0);
+  flow = flow_if_of(&c->key, ct);
+  if (!flow && c->zone) {
+    c->key.zone = c->zone;
+    flow = flow_if_of(&c->key, ct);
+  }
+  return flow;
 }
 
 static __always_inline int is_uplink(const struct ankus_device *device) {
@@ -102,20 +113,12 @@ static __always_inline int is_workload(const struct ankus_device *device) {
   return device && device->role == ANKUS_ROLE_WORKLOAD;
 }
 
-/* Which of the two keys the wire beyond the uplink shows: the side that faces it. */
-static __always_inline struct ankus_flow_key *wire_key(struct connection *c, int reply,
-                                                       const struct ankus_device *in,
-                                                       const struct ankus_device *out, int *original) {
+/* Chooses the key that the wire beyond the uplink shows: of the side that faces it. */
+static __always_inline void wire_key(struct connection *c, int reply, const struct ankus_device *in,
+                                     const struct ankus_device *out) {
   int outward_original = is_uplink(out) ? !reply : is_uplink(in) ? reply : 1;
-  __u16 zone = is_uplink(in) || is_uplink(out) ? 0 : c->zone;
 
-  c->plain.zone = c->translated.zone = zone;
-  if (c->nat && outward_original) {
-    *original = c->translated_original;
-    return &c->translated;
-  }
-  *original = c->plain_original;
-  return &c->plain;
+  choose(c, c->nat && outward_original, is_uplink(in) || is_uplink(out) ? 0 : c->zone);
 }
 
 /* Full sockets only: request and time-wait socks have no cgroup. */
@@ -131,44 +134,41 @@ static __always_inline __u64 cgroup_of(struct sk_buff *skb) {
 
 /* With NAT the workload's device has already filed the connection under what the workload sees:
  * that entry names the owner (a bridge hides the device from us) and becomes an alias of ours. */
-static __always_inline void adopt_inner(struct connection *c, const struct ankus_flow_key *key,
-                                        struct ankus_flow *flow, int original) {
-  struct ankus_flow_key *inner_key = key == &c->plain ? &c->translated : &c->plain;
-  int inner_original = key == &c->plain ? c->translated_original : c->plain_original;
-  struct ankus_flow *inner = bpf_map_lookup_elem(&ankus_flows, inner_key);
-  int owner_sends_original;
+__noinline int ankus_adopt_inner(const struct connection *c, struct ankus_flow *flow) {
+  struct ankus_flow_key inner_key = {};
+  struct ankus_flow *inner;
+  int inner_original, owner_sends_original;
 
-  if (!inner || (inner->flags & ANKUS_FLOW_CT)) return;
-  if (inner->owner && (inner->flags & ANKUS_FLOW_OWNER_DEVICE)) {
-    owner_sends_original = !!(inner->flags & ANKUS_FLOW_LOCAL_IS_B) == inner_original;
-    give_to(flow, inner->owner, owner_sends_original ? original : !original, ANKUS_FLOW_OWNER_DEVICE);
-    inner->flags |= ANKUS_FLOW_ALIAS;
-    flow->inner = *inner_key;
-    flow->flags |= ANKUS_FLOW_OTHER_SEEN;
-    count(ANKUS_COUNT_OWNER_BY_INNER);
-  }
+  if (!c || !flow) return 0;
+  inner_key = c->is_translated ? c->plain : c->translated;
+  inner_original = c->is_translated ? c->plain_original : c->translated_original;
+  inner_key.zone = 0;
+  inner = bpf_map_lookup_elem(&ankus_flows, &inner_key);
+  flow->inner = inner_key;
+  if (!inner || (inner->flags & ANKUS_FLOW_CT)) return 0;
+  if (!inner->owner || !(inner->flags & ANKUS_FLOW_OWNER_DEVICE)) return 0;
+  owner_sends_original = !!(inner->flags & ANKUS_FLOW_LOCAL_IS_B) == inner_original;
+  ankus_give_to(flow, inner->owner, owner_sends_original ? c->original : !c->original, ANKUS_FLOW_OWNER_DEVICE);
+  inner->flags |= ANKUS_FLOW_ALIAS;
+  flow->flags |= ANKUS_FLOW_OTHER_SEEN;
+  count(ANKUS_COUNT_OWNER_BY_INNER);
+  return 0;
 }
 
-static __always_inline void find_owner(struct sk_buff *skb, struct connection *c,
-                                       const struct ankus_flow_key *key, struct ankus_flow *flow,
+static __always_inline void find_owner(struct sk_buff *skb, struct connection *c, struct ankus_flow *flow,
                                        const struct ankus_device *in, const struct ankus_device *out,
-                                       int direction, int original) {
+                                       int direction) {
   __u64 cgroup;
   __u32 *service;
 
-  if (c->nat) {
-    adopt_inner(c, key, flow, original);
-    if (flow->owner) return;
-    flow->inner = key == &c->plain ? c->translated : c->plain;
-  }
   if (is_workload(in)) {
-    give_to(flow, in->owner, direction, ANKUS_FLOW_OWNER_DEVICE);
+    ankus_give_to(flow, in->owner, direction, ANKUS_FLOW_OWNER_DEVICE);
     count(ANKUS_COUNT_OWNER_BY_DEVICE);
   } else if (is_workload(out)) {
-    give_to(flow, out->owner, !direction, ANKUS_FLOW_OWNER_DEVICE);
+    ankus_give_to(flow, out->owner, !direction, ANKUS_FLOW_OWNER_DEVICE);
     count(ANKUS_COUNT_OWNER_BY_DEVICE);
   } else if ((cgroup = cgroup_of(skb)) && (service = bpf_map_lookup_elem(&ankus_cgroups, &cgroup))) {
-    give_to(flow, *service, direction, 0);
+    ankus_give_to(flow, *service, direction, 0);
     count(ANKUS_COUNT_OWNER_BY_CGROUP);
   } else {
     count(ANKUS_COUNT_NO_OWNER);
@@ -198,25 +198,26 @@ static __always_inline __u64 raise_to(__u64 *value, __u64 now) {
   return 0;
 }
 
-static __always_inline void copy_accounting(const struct ankus_flow_key *key, struct ankus_flow *flow,
-                                            const __u64 counters[4], int original, __u32 now,
-                                            const struct ankus_config *rule) {
-  int to = original & 1, fro = !(original & 1);
-  __u64 packets = raise_to(&flow->packets[to], counters[0]);
-  __u64 length = raise_to(&flow->bytes[to], counters[1]);
+static __always_inline void copy_direction(const struct ankus_flow_key *key, struct ankus_flow *flow,
+                                           const __u64 *counters, int direction, __u32 now) {
+  struct ankus_moved moved = {.now = now, .direction = direction};
 
-  if (length) counted(key, flow, original, length, packets, now, rule);
-  packets = raise_to(&flow->packets[fro], counters[2]);
-  length = raise_to(&flow->bytes[fro], counters[3]);
-  if (length) counted(key, flow, !original, length, packets, now, rule);
+  moved.packets = raise_to(&flow->packets[direction & 1], counters[0]);
+  moved.length = raise_to(&flow->bytes[direction & 1], counters[1]);
+  if (moved.length) ankus_counted(key, flow, &moved);
 }
 
-static __always_inline struct ankus_flow *begin_flow(struct connection *c, struct ankus_flow_key *key,
-                                                     __u32 now, const struct ankus_config *rule) {
-  struct ankus_flow *flow = bpf_map_lookup_elem(&ankus_flows, key);
+static __always_inline void copy_accounting(const struct ankus_flow_key *key, struct ankus_flow *flow,
+                                            const __u64 counters[4], int original, __u32 now) {
+  copy_direction(key, flow, counters, original, now);
+  copy_direction(key, flow, counters + 2, !original, now);
+}
+
+static __always_inline struct ankus_flow *begin_flow(struct connection *c, __u32 now) {
+  struct ankus_flow *flow = bpf_map_lookup_elem(&ankus_flows, &c->key);
 
   if (flow) begin_again(flow, now); /* the device saw its first packet, or an older one had its tuple */
-  else flow = make_flow(key, 0, 0, 0, now, rule);
+  else flow = make_flow(&c->key, 0, 0, 0, now);
   if (!flow || (flow->flags & ANKUS_FLOW_AGGREGATE)) return flow;
   flow->ct = (__u64)(unsigned long)c->ct;
   flow->flags = (flow->flags & ~(ANKUS_FLOW_ALIAS | ANKUS_FLOW_ACCT)) | ANKUS_FLOW_CT |
@@ -227,10 +228,9 @@ static __always_inline struct ankus_flow *begin_flow(struct connection *c, struc
 /* One packet of one connection. `in`, `out`: ifindex of the devices, 0 if none or not known yet. */
 static __always_inline void visit(struct sk_buff *skb, __u32 in_ifindex, __u32 out_ifindex, int again) {
   unsigned long nfct = skb->_nfct;
-  int reply = (nfct & 7) >= 3, original, direction;
+  int reply = (nfct & 7) >= 3, direction;
   const struct ankus_config *rule = config();
   const struct ankus_device *in, *out;
-  struct ankus_flow_key *key;
   struct ankus_flow *flow;
   struct connection c = {};
   __u64 counters[4];
@@ -247,26 +247,26 @@ static __always_inline void visit(struct sk_buff *skb, __u32 in_ifindex, __u32 o
   if (rule->netns_cookie && BPF_CORE_READ(ct, ct_net.net, net_cookie) != rule->netns_cookie) return;
 #endif
   now = now_jiffies();
-  flow = find_flow(&c, &key, &original);
+  flow = find_flow(&c);
   if (!flow || !flow->owner || !(flow->flags & ANKUS_FLOW_OTHER_SEEN)) {
     in = device_at(in_ifindex);
     out = device_at(out_ifindex);
     if (!flow) {
-      key = wire_key(&c, reply, in, out, &original);
-      flow = begin_flow(&c, key, now, rule);
+      wire_key(&c, reply, in, out);
+      flow = begin_flow(&c, now);
       if (!flow) return;
     }
-    direction = reply ? !original : original;
-    if (!flow->owner) find_owner(skb, &c, key, flow, in, out, direction, original);
-    else if (c.nat) adopt_inner(&c, key, flow, original);
+    direction = reply ? !c.original : c.original;
+    if (c.nat) ankus_adopt_inner(&c, flow);
+    if (!flow->owner) find_owner(skb, &c, flow, in, out, direction);
   }
   flow->seen = now;
-  direction = reply ? !original : original;
+  direction = reply ? !c.original : c.original;
   if (read_accounting(c.ct, counters)) {
     flow->flags |= ANKUS_FLOW_ACCT;
-    copy_accounting(key, flow, counters, original, now, rule);
+    copy_accounting(&c.key, flow, counters, c.original, now);
   } else if (!again) {
-    count_packet(key, flow, direction, skb->len, now, rule);
+    count_packet(&c.key, flow, direction, skb->len, now);
   }
 }
 
@@ -297,23 +297,20 @@ int BPF_PROG(ankus_conntrack_confirm, struct sk_buff *skb) {
 /* A connection ends: timeout, `conntrack -F`, end of its namespace. */
 SEC("fentry/nf_conntrack_free")
 int BPF_PROG(ankus_conntrack_free, struct nf_conn *ct) {
-  const struct ankus_config *rule = config();
   struct ankus_bucket *bucket;
   struct connection c = {};
-  struct ankus_flow_key *key;
   struct ankus_flow *flow;
   __u64 counters[4];
-  int original;
   __u32 owner;
 
   count(ANKUS_COUNT_HIT_FREE);
-  if (!rule || !read_connection(&c, ct)) return 0;
-  flow = find_flow(&c, &key, &original);
+  if (!read_connection(&c, ct)) return 0;
+  flow = find_flow(&c);
   if (!flow) return 0;
-  if (read_accounting(ct, counters)) copy_accounting(key, flow, counters, original, now_jiffies(), rule);
-  if (flow->flags & ANKUS_FLOW_ELEPHANT) tell(ANKUS_ELEPHANT_ENDS, key, flow);
+  if (read_accounting(ct, counters)) copy_accounting(&c.key, flow, counters, c.original, now_jiffies());
+  if (flow->flags & ANKUS_FLOW_ELEPHANT) tell(ANKUS_ELEPHANT_ENDS, &c.key, flow);
   owner = flow->owner;
-  if (bpf_map_delete_elem(&ankus_flows, key) == 0) {
+  if (bpf_map_delete_elem(&ankus_flows, &c.key) == 0) {
     bucket = bpf_map_lookup_elem(&ankus_buckets, &owner);
     if (bucket && bucket->live_flows) __sync_fetch_and_add(&bucket->live_flows, -1);
   }

@@ -84,10 +84,9 @@ static __always_inline struct ankus_flow *flow_of(struct packet *p) {
   return bpf_map_lookup_elem(&ankus_flows, &p->key);
 }
 
-static __always_inline void count_here(struct packet *p, struct ankus_flow *flow,
-                                       const struct ankus_config *rule) {
+static __always_inline void count_here(struct packet *p, struct ankus_flow *flow) {
   if (flow->flags & (ANKUS_FLOW_CT | ANKUS_FLOW_ALIAS)) return;
-  if (flow->count_if == p->ifindex) count_packet(&p->key, flow, p->direction, p->length, p->now, rule);
+  if (flow->count_if == p->ifindex) count_packet(&p->key, flow, p->direction, p->length, p->now);
 }
 
 /* A packet at the host side of a workload's device: its owner is beyond doubt. */
@@ -107,23 +106,23 @@ static __always_inline void at_workload(struct packet *p, __be16 protocol, int f
   flow = flow_of(p);
   if (!flow) {
     flow = make_flow(&p->key, owner,
-                     ANKUS_FLOW_OWNER_DEVICE | (local_is_b ? ANKUS_FLOW_LOCAL_IS_B : 0), p->ifindex, p->now, rule);
+                     ANKUS_FLOW_OWNER_DEVICE | (local_is_b ? ANKUS_FLOW_LOCAL_IS_B : 0), p->ifindex, p->now);
     if (!flow) return;
     count(ANKUS_COUNT_OWNER_BY_DEVICE);
   } else if (flow->owner != owner && !(flow->flags & ANKUS_FLOW_AGGREGATE)) {
     if (!flow->owner) {
-      give_to(flow, owner, local_is_b, ANKUS_FLOW_OWNER_DEVICE);
+      ankus_give_to(flow, owner, local_is_b, ANKUS_FLOW_OWNER_DEVICE);
       if (!flow->count_if) flow->count_if = p->ifindex;
     } else if (from_workload && !!(flow->flags & ANKUS_FLOW_LOCAL_IS_B) == local_is_b) {
       /* The same end at another device: the address has moved to a new workload. The other end of
        * a flow between two workloads is not that: such a flow belongs to the one seen first. */
-      give_to(flow, owner, local_is_b, ANKUS_FLOW_OWNER_DEVICE);
+      ankus_give_to(flow, owner, local_is_b, ANKUS_FLOW_OWNER_DEVICE);
       begin_again(flow, p->now);
       flow->count_if = p->ifindex;
     }
   }
   flow->seen = p->now;
-  count_here(p, flow, rule);
+  count_here(p, flow);
 }
 
 /* At the uplink a masquerading host has hidden the owner. What is left, in the order of trust: the
@@ -136,7 +135,7 @@ static __always_inline void find_owner_at_uplink(struct packet *p, struct ankus_
 
   flow->iif = p->from_ifindex;
   if (from && from->role == ANKUS_ROLE_WORKLOAD) {
-    if (flow->owner != from->owner) give_to(flow, from->owner, p->direction, ANKUS_FLOW_OWNER_DEVICE);
+    if (flow->owner != from->owner) ankus_give_to(flow, from->owner, p->direction, ANKUS_FLOW_OWNER_DEVICE);
     count(ANKUS_COUNT_OWNER_BY_DEVICE);
     return;
   }
@@ -145,7 +144,7 @@ static __always_inline void find_owner_at_uplink(struct packet *p, struct ankus_
   cgroup = packet_cgroup(p->context);
   service = cgroup ? bpf_map_lookup_elem(&ankus_cgroups, &cgroup) : 0;
   if (service) {
-    give_to(flow, *service, p->direction, 0);
+    ankus_give_to(flow, *service, p->direction, 0);
     count(ANKUS_COUNT_OWNER_BY_CGROUP);
   } else {
     count(ANKUS_COUNT_NO_OWNER);
@@ -204,7 +203,7 @@ static __always_inline __u32 at_uplink(struct packet *p, __be16 protocol, int le
   flow = flow_of(p);
   if (!flow) {
     flow = make_flow(&p->key, 0, (leaving ? p->direction : !p->direction) ? ANKUS_FLOW_LOCAL_IS_B : 0,
-                     p->ifindex, p->now, rule);
+                     p->ifindex, p->now);
     if (flow) find_owner_at_uplink(p, flow, leaving);
   } else if (leaving && flow->iif != p->from_ifindex) {
     find_owner_at_uplink(p, flow, leaving);
@@ -212,7 +211,7 @@ static __always_inline __u32 at_uplink(struct packet *p, __be16 protocol, int le
   fast = 0;
   if (flow) {
     flow->seen = p->now;
-    count_here(p, flow, rule);
+    count_here(p, flow);
     fast = ankus_fast_after(flow, p->direction, p->now, p->length, rule->fast_window, p->device->fast_bytes,
                             rule->fast_hold);
   }

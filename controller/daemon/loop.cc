@@ -98,9 +98,14 @@ Result<void> Loop::run() {
       observer_.table().read_events(
           [&](const FlowEvent&) {});  // the turn below reads the flows themselves
       (void)observer_.something_changed();
-      set_timer(timer_.get(), kSettle);
+      // Armed once: a stream of news must not push the turn ahead of itself.
+      if (!news_waits_) set_timer(timer_.get(), kSettle);
+      news_waits_ = true;
     }
-    if (due) turn();
+    if (due) {
+      turn();
+      news_waits_ = false;
+    }
   }
 }
 

@@ -29,7 +29,7 @@ class Loop {
   Observer& observer_;
   ControlServer& server_;
   UniqueFd epoll_, timer_, signals_;
-  MonotonicTime turned_at_;
+  bool news_waits_ = false;  ///< a turn is due soon because something changed
 };
 
 }  // namespace ankus
