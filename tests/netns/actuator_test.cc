@@ -11,16 +11,6 @@
 namespace ankus {
 namespace {
 
-/// What tc, ip and bpftool show of the host: compared to the byte.
-std::string host_state(const Lab& lab) {
-  return run("tc qdisc show; for d in $(ls /sys/class/net 2>/dev/null) up0 v-web; do tc class show "
-             "dev $d; "
-             "tc filter show dev $d ingress; tc filter show dev $d egress; done 2>/dev/null; "
-             "ip -o link show | sed 's/ qlen [0-9]*//'; find " +
-             lab.pin_dir() + " 2>/dev/null")
-      .output;
-}
-
 class ActuatorOnKernel : public testing::Test {
  protected:
   void SetUp() override {

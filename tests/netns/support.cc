@@ -144,6 +144,15 @@ std::string Lab::value(const std::string& variable) const {
   return found;
 }
 
+// A bridge may say UNKNOWN for a second before it says UP.
+std::string host_state(const Lab& lab) {
+  return run("tc qdisc show; for d in $(ip -o link show | cut -d: -f2 | cut -d@ -f1); do "
+             "tc class show dev $d; tc filter show dev $d ingress; tc filter show dev $d egress; "
+             "done 2>/dev/null; ip -o link show | sed 's/ qlen [0-9]*//; s/state UNKNOWN/state UP/'; find " +
+             lab.pin_dir() + " 2>/dev/null")
+      .output;
+}
+
 std::uint16_t send_tcp(const std::string& from, const std::string& to, const std::string& address,
                        std::uint16_t port, std::uint64_t bytes, const Via& via) {
   const UniqueFd listener = bind_in(to, address, port, SOCK_STREAM);

@@ -46,6 +46,9 @@ class Lab {
   UniqueFd home_;
 };
 
+/// What tc, ip and the pins show of the lab's host: compared to the byte.
+std::string host_state(const Lab& lab);
+
 /// Where the client connects when it is not where the server listens (destination NAT).
 struct Via {
   std::string address;

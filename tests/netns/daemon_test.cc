@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+// The daemon and its command line from end to end, on real kernels: what people are promised in
+// docs/operating.md.
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <random>
+#include <regex>
+#include <sstream>
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "netns/daemon_support.h"
+
+namespace ankus {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::Contains;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
+
+class Daemon : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root: network namespaces and BPF";
+    host_.emplace();
+    before_ = host_->snapshot();
+  }
+
+  void succeed(const std::string& arguments) const {
+    const CommandResult result = host_->ctl(arguments);
+    EXPECT_EQ(result.code, 0) << arguments << ": " << result.output;
+  }
+  void fail_with(int code, const std::string& arguments, const std::string& words) const {
+    const CommandResult result = host_->ctl(arguments);
+    EXPECT_EQ(result.code, code) << arguments << ": " << result.output;
+    EXPECT_THAT(result.output, HasSubstr(words)) << arguments;
+  }
+  /// Starts a daemon that has applied its policies.
+  Process applied(const std::string& how = "") {
+    Process daemon = host_->start();
+    succeed("apply" + how);
+    EXPECT_NE(host_->snapshot(), before_);
+    return daemon;
+  }
+  void expect_undone() const {
+    EXPECT_EQ(host_->snapshot(), before_);
+    EXPECT_NE(access(host_->lab().pin_dir().c_str(), F_OK), 0) << "pins are left";
+  }
+  void send_mice_and_an_elephant() const {
+    const Lab& lab = host_->lab();
+    EXPECT_NE(send_tcp(lab.container("web"), lab.server(), "10.77.0.2", 7001, 20'000), 0);
+    EXPECT_NE(send_tcp(lab.container("backup"), lab.server(), "10.77.0.2", 7002, 3'000'000), 0);
+  }
+
+  std::optional<DaemonLab> host_;
+  std::string before_;
+};
+
+/// The lines of an strace that change something of the host.
+std::vector<std::string> writes_in(const std::string& trace_file) {
+  static const std::regex kWrites(
+      "nlmsg_type=(RTM_(NEW|DEL|SET|CHANGE)[A-Z]*)"
+      "|openat\\([^,]*, \"/(sys/(?!fs/bpf)|proc/sys|proc/irq)[^\"]*\", [A-Z_|]*O_(WRONLY|RDWR)"
+      "|BPF_OBJ_PIN");
+  std::vector<std::string> found;
+  std::ifstream in(trace_file);
+  for (std::string line; std::getline(in, line);)
+    if (std::regex_search(line, kWrites)) found.push_back(line);
+  return found;
+}
+
+TEST_F(Daemon, ADryRunChangesNothing) {
+  const std::string trace = host_->file("trace");
+  const std::string strace = "strace -f -e trace=sendto,sendmsg,write,openat,bpf -o " + trace + " ";
+  const CommandResult dry =
+      run(strace + host_->ankusd("--once --dry-run --observe 2s --mode enforce"));
+  EXPECT_EQ(dry.code, 0) << dry.output;
+  EXPECT_THAT(dry.output, HasSubstr("root qdisc of up0"));
+  EXPECT_THAT(dry.output, HasSubstr("rule \"mice first\""));
+  EXPECT_THAT(dry.output, HasSubstr("Nothing was changed"));
+  expect_undone();
+  EXPECT_THAT(writes_in(trace), IsEmpty());
+
+  // That the tracer sees a write when there is one:
+  const CommandResult wet = run(strace + host_->ankusd("--once --observe 1ms --mode enforce"));
+  EXPECT_EQ(wet.code, 0) << wet.output;
+  EXPECT_THAT(writes_in(trace), Contains(HasSubstr("RTM_NEWQDISC")));
+  EXPECT_NE(host_->snapshot(), before_);
+}
+
+TEST_F(Daemon, RollbackLeavesNothingAndHoldsUntilResume) {
+  const Process daemon = applied();
+  succeed("rollback --all");
+  expect_undone();
+  EXPECT_EQ(host_->state(), "held");
+  fail_with(1, "apply", "`ankusctl resume` first");
+  host_->let_turns_pass(1);
+  expect_undone();
+  succeed("resume");
+  succeed("apply");
+  EXPECT_NE(host_->snapshot(), before_);
+}
+
+TEST_F(Daemon, UndoesWhatNobodyConfirms) {
+  const Process daemon = applied(" --confirm-within 1s");
+  EXPECT_EQ(host_->state(), "pending_confirmation");
+  EXPECT_TRUE(host_->comes_back_to(before_, seconds(3)));
+  EXPECT_EQ(host_->state(), "held");
+  fail_with(1, "confirm", "no plan waits for a confirmation");
+}
+
+TEST_F(Daemon, TheDeadMansSwitchUndoesWithoutTheDaemon) {
+  Process daemon = applied(" --confirm-within 1s");
+  daemon.kill_now();
+  EXPECT_TRUE(host_->comes_back_to(before_, seconds(6)));
+  EXPECT_TRUE(eventually(seconds(1), [&] {
+    return access(host_->lab().pin_dir().c_str(), F_OK) != 0;
+  })) << "pins are left";
+}
+
+TEST_F(Daemon, WhatIsConfirmedStays) {
+  const Process daemon = applied(" --confirm-within 1s");
+  succeed("confirm");
+  const std::string tuned = host_->snapshot();
+  const auto a_switch_waits = [&] {
+    return run("pgrep -f -- '[-]-pending --state-dir " + host_->state_dir() + "'").code == 0;
+  };
+  host_->let_turns_pass(2);
+  EXPECT_TRUE(eventually(seconds(4), [&] { return !a_switch_waits(); }));
+  EXPECT_EQ(host_->snapshot(), tuned);
+  EXPECT_EQ(host_->state(), "idle");
+}
+
+TEST_F(Daemon, DeathChangesNothingAndASuccessorAdopts) {
+  Process daemon = applied();
+  const std::string tuned = host_->snapshot();
+  const auto held = host_->knobs("held");
+  daemon.kill_now();
+  EXPECT_EQ(host_->snapshot(), tuned);
+  const std::uint64_t fast = class_bytes("11"), other = class_bytes("f") + class_bytes("10");
+  send_mice_and_an_elephant();
+  EXPECT_GT(class_bytes("11"), fast + 2'000'000) << "the elephant's packets are classed as fast";
+  EXPECT_GT(class_bytes("f") + class_bytes("10"), other + 20'000);
+
+  Process successor = host_->start();
+  EXPECT_EQ(host_->knobs("held"), held);
+  EXPECT_THAT(host_->json("plan")["actions"], IsEmpty());
+  host_->let_turns_pass(1);
+  EXPECT_EQ(host_->snapshot(), tuned);
+  successor.signal(SIGTERM);
+  EXPECT_EQ(successor.wait(), 0);
+  EXPECT_EQ(host_->snapshot(), tuned);
+  const std::uint64_t then = class_bytes("11");
+  send_mice_and_an_elephant();
+  EXPECT_GT(class_bytes("11"), then + 2'000'000) << "still classed after a stop";
+}
+
+TEST_F(Daemon, RollsBackWithoutADaemon) {
+  applied().kill_now();
+  const CommandResult undone = run(host_->ankusd("--rollback"));
+  EXPECT_EQ(undone.code, 0) << undone.output;
+  expect_undone();
+  const CommandResult again = run(host_->ankusd("--rollback"));
+  EXPECT_EQ(again.code, 0) << again.output;
+  EXPECT_THAT(again.output, HasSubstr("nothing is held"));
+}
+
+TEST_F(Daemon, RollsBackWithoutAHistory) {
+  applied().kill_now();
+  std::filesystem::remove_all(host_->state_dir());
+  const CommandResult undone = run(host_->ankusd("--rollback"));
+  EXPECT_EQ(undone.code, 0) << undone.output;
+  expect_undone();
+}
+
+TEST_F(Daemon, RollsBackWithAReadOnlyHistory) {
+  applied().kill_now();
+  const std::string state = host_->state_dir();
+  ASSERT_EQ(mount(state.c_str(), state.c_str(), nullptr, MS_BIND, nullptr), 0);
+  ASSERT_EQ(mount(nullptr, state.c_str(), nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr), 0);
+  const CommandResult undone = run(host_->ankusd("--rollback"));
+  EXPECT_EQ(undone.code, 0) << undone.output;
+  EXPECT_THAT(undone.output, HasSubstr("note: history cannot be written"));
+  expect_undone();
+}
+
+/// A disk of 1 MB without a free byte on the state directory; what is in there already is kept.
+void fill_up(const std::string& state_dir) {
+  const std::string aside = state_dir + ".aside";
+  std::filesystem::copy(state_dir, aside);
+  ASSERT_EQ(mount("ankus-full", state_dir.c_str(), "tmpfs", 0, "size=1m"), 0);
+  std::filesystem::copy(aside, state_dir);
+  (void)run("cat /dev/zero > " + state_dir + "/filler");  // until it is full
+}
+
+TEST_F(Daemon, RollsBackWithAFullDisk) {
+  applied().kill_now();
+  fill_up(host_->state_dir());
+  const CommandResult undone = run(host_->ankusd("--rollback"));
+  EXPECT_EQ(undone.code, 0) << undone.output;
+  EXPECT_THAT(undone.output, HasSubstr("note: history cannot be written"));
+  expect_undone();
+}
+
+TEST_F(Daemon, CedesAClassThatSomebodyElseChanges) {
+  const Process daemon = applied();
+  ASSERT_EQ(run("tc class change dev up0 parent 7a8c:1 classid 7a8c:11 htb rate 50mbit ceil "
+                "100mbit prio 3")
+                .code,
+            0);
+  ASSERT_TRUE(eventually(seconds(15), [&] { return !host_->json("status")["ceded"].empty(); }));
+  EXPECT_THAT(host_->knobs("ceded"), Contains("class 7a8c:11 on up0"));
+  EXPECT_THAT(host_->knobs("held"), Not(Contains("class 7a8c:11 on up0")));
+  const auto theirs = [] { return run("tc class show dev up0 | grep 'htb 7a8c:11 '").output; };
+  EXPECT_THAT(theirs(), HasSubstr("rate 50Mbit"));
+  host_->let_turns_pass(1);
+  EXPECT_THAT(theirs(), HasSubstr("rate 50Mbit"));
+  EXPECT_THAT(host_->json("plan")["actions"], IsEmpty()) << "it is left alone";
+
+  const CommandResult undone = host_->ctl("rollback --all");
+  EXPECT_EQ(undone.code, 0) << undone.output;
+  EXPECT_THAT(undone.output, HasSubstr("somebody else's"));
+  EXPECT_THAT(theirs(), HasSubstr("rate 50Mbit")) << "undo does not take it with its root";
+  EXPECT_EQ(run("tc class show dev up0 | grep 'htb 7a8c:10 '").output, "") << "ours went";
+}
+
+TEST_F(Daemon, NeverDeletesARootThatSomebodyElsePut) {
+  const Process daemon = applied();
+  ASSERT_EQ(
+      run("tc qdisc replace dev up0 root handle 5: tbf rate 100mbit burst 64k limit 100000").code,
+      0);
+  ASSERT_TRUE(eventually(seconds(15), [&] { return !host_->json("status")["ceded"].empty(); }));
+  EXPECT_THAT(host_->knobs("ceded"), Contains("root qdisc of up0"));
+  succeed("rollback --all");
+  EXPECT_THAT(run("tc qdisc show dev up0").output, HasSubstr("qdisc tbf 5: root"));
+  EXPECT_THAT(host_->json("status")["held"], IsEmpty());
+  ASSERT_EQ(run("tc qdisc del dev up0 root").code, 0);
+  expect_undone();
+}
+
+TEST_F(Daemon, LeavesARootAloneThatWasThereBefore) {
+  host_.reset();
+  host_.emplace("--bridged --narrow here --containers 'web:light backup:heavy'");
+  before_ = host_->snapshot();
+  const Process daemon = host_->start();
+  const auto plan = host_->json("plan");
+  EXPECT_THAT(plan["actions"], IsEmpty());
+  ASSERT_THAT(plan["refusals"], Not(IsEmpty()));
+  EXPECT_THAT(plan["refusals"][0].dump(), HasSubstr("tbf 77:"));
+  EXPECT_EQ(host_->json("apply").value("state", "?"), "unchanged");
+  expect_undone();
+}
+
+TEST_F(Daemon, RefusesASecondDaemon) {
+  const Process daemon = host_->start();
+  const CommandResult second = run(host_->ankusd());
+  EXPECT_EQ(second.code, 1);
+  EXPECT_THAT(second.output, HasSubstr("another Ankus (pid " + std::to_string(daemon.pid()) + ")"));
+  for (const char* other : {"--once --observe 1ms", "--rollback"})
+    EXPECT_EQ(run(host_->ankusd(other)).code, 1) << other;
+  succeed("status");
+}
+
+TEST_F(Daemon, AnswersNobodyWithoutTheRight) {
+  const Process daemon = host_->start();
+  const std::string nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups ";
+  // Even a socket whose mode lets everybody in asks who it is.
+  for (const mode_t mode : {0660, 0666}) {
+    ASSERT_EQ(chmod(host_->socket().c_str(), mode), 0);
+    ASSERT_EQ(chmod(host_->runtime_dir().c_str(), 0755), 0);
+    for (const char* verb : {"status", "apply", "rollback --all"}) {
+      const CommandResult refused = run(nobody + host_->ankusctl(verb));
+      EXPECT_EQ(refused.code, 4) << verb << ": " << refused.output;
+      EXPECT_THAT(refused.output, HasSubstr("ankus")) << "names the group";
+    }
+  }
+  EXPECT_EQ(host_->snapshot(), before_);
+}
+
+TEST_F(Daemon, LivesOnWhenADeviceVanishes) {
+  Process daemon = applied();
+  ASSERT_EQ(run("ip link del up0").code, 0);
+  const std::string without = host_->snapshot();
+  ASSERT_TRUE(eventually(seconds(15), [&] {
+    const auto held = host_->knobs("held");
+    return std::ranges::none_of(held, [](const auto& k) { return k.ends_with(" up0"); });
+  })) << "nothing is held of a device that is gone";
+  EXPECT_TRUE(daemon.runs());
+  EXPECT_THAT(host_->ctl("history").output, HasSubstr("root qdisc of up0 vanished"));
+  succeed("rollback --all");
+  EXPECT_THAT(host_->json("status")["held"], IsEmpty());
+  EXPECT_NE(access(host_->lab().pin_dir().c_str(), F_OK), 0) << "pins are left";
+}
+
+TEST_F(Daemon, AppliesNothingThatItCannotAudit) {
+  fill_up(host_->state_dir());
+  const Process daemon = host_->start();
+  fail_with(1, "apply", "nothing was applied, because history cannot be written");
+  EXPECT_EQ(host_->snapshot(), before_);
+  EXPECT_FALSE(host_->json("status").value("history_ok", true));
+  host_->write_policy(mice_first("[audit]\nrequired = false\n"));
+  succeed("reload");
+  succeed("apply");
+  EXPECT_NE(host_->snapshot(), before_);
+  succeed("rollback --all");
+  expect_undone();
+}
+
+TEST_F(Daemon, ABadPolicyLeavesTheOldOnesInForce) {
+  const Process daemon = host_->start();
+  const auto good = host_->json("status")["policies"];
+  host_->write_policy(mice_first("mod = \"enforce\"\n"));
+  fail_with(2, "reload", host_->policy_file() + ":1:");
+  EXPECT_EQ(host_->json("status")["policies"], good);
+  EXPECT_THAT(host_->json("plan")["actions"], SizeIs(10)) << "the old rules";
+
+  host_->write_policy(mice_first());
+  ASSERT_EQ(chmod(host_->policy_file().c_str(), 0666), 0);
+  fail_with(2, "reload", host_->policy_file());
+  ASSERT_EQ(chmod(host_->policy_file().c_str(), 0644), 0);
+  ASSERT_EQ(chown(host_->policy_file().c_str(), 65534, 0), 0);
+  fail_with(2, "reload", host_->policy_file());
+  ASSERT_EQ(chown(host_->policy_file().c_str(), 0, 0), 0);
+  succeed("reload");
+  const std::string link =
+      std::filesystem::path(host_->policy_file()).replace_filename("20-l.toml");
+  ASSERT_EQ(symlink(host_->policy_file().c_str(), link.c_str()), 0);
+  fail_with(2, "reload", link);
+  EXPECT_EQ(host_->json("status")["policies"], good);
+}
+
+/// Workloads with a row in the pinned table.
+std::size_t rows_of_members(const DaemonLab& host) {
+  const std::string text =
+      run("bpftool --json map dump pinned $(find " + host.lab().pin_dir() + " -name ankus_members)")
+          .output;
+  const auto rows = nlohmann::json::parse(text, nullptr, false);
+  EXPECT_TRUE(rows.is_array()) << text;
+  return rows.is_array() ? rows.size() : 0;
+}
+
+TEST_F(Daemon, EnforcesByItselfUnlessPaused) {
+  const std::string enforce = "mode = \"enforce\"\n";
+  host_->write_policy(mice_first(enforce));
+  const Process daemon = host_->start();
+  ASSERT_TRUE(eventually(seconds(4), [&] { return host_->snapshot() != before_; }));
+  EXPECT_THAT(host_->json("plan")["actions"], IsEmpty());
+
+  succeed("pause");
+  host_->write_policy(mice_first(enforce, "100 Mbit"));
+  succeed("reload");
+  const auto root_rate = [] { return run("tc class show dev up0 | grep 'htb 7a8c:1 '").output; };
+  host_->let_turns_pass(1);
+  EXPECT_THAT(root_rate(), HasSubstr("rate 200Mbit"));
+  EXPECT_EQ(host_->state(), "paused");
+  fail_with(1, "apply", "paused by root");
+  succeed("resume");
+  EXPECT_TRUE(eventually(seconds(4), [&] {
+    return root_rate().find("rate 100Mbit") != std::string::npos;
+  })) << root_rate();
+}
+
+TEST_F(Daemon, AWorkloadThatOptsOutLosesItsRow) {
+  const Process daemon = applied();
+  const auto workloads = host_->json("workloads")["workloads"];
+  const auto web = std::ranges::find_if(
+      workloads, [](const auto& w) { return w.value("device", "") == "v-web"; });
+  ASSERT_NE(web, workloads.end());
+  const std::string id = std::to_string(web->value("id", 0));
+  const std::size_t rows = rows_of_members(*host_);
+  succeed("opt-out " + id);
+  EXPECT_TRUE(eventually(seconds(4), [&] { return rows_of_members(*host_) == rows - 1; }))
+      << rows_of_members(*host_) << " of " << rows;
+  succeed("opt-in " + id);
+  EXPECT_TRUE(eventually(seconds(4), [&] { return rows_of_members(*host_) == rows; }));
+}
+
+TEST_F(Daemon, DeathAtAnyMomentOfAnApplyIsUndoneExactly) {
+  std::mt19937 random(testing::UnitTest::GetInstance()->random_seed());
+  std::uniform_int_distribution<int> delay(0, 60'000);
+  int untouched = 0, complete = 0, between = 0;
+  for (int round = 0; round < 20; ++round) {
+    Process daemon = host_->start();
+    std::thread client([&] { (void)host_->ctl("apply"); });
+    std::this_thread::sleep_for(std::chrono::microseconds(delay(random)));  // the moment of death
+    daemon.kill_now();
+    client.join();
+    const std::string found = host_->snapshot();
+    const bool classified = found.find("htb 7a8c:11 ") != std::string::npos;
+    ++(found.find("htb 7a8c:") == std::string::npos ? untouched : classified ? complete : between);
+    if (round % 2 == 0) {
+      const Process successor = host_->start();
+      succeed("rollback --all");
+      ASSERT_EQ(host_->snapshot(), before_) << "round " << round << ", died at:\n" << found;
+      succeed("resume");
+    } else {
+      const CommandResult undone = run(host_->ankusd("--rollback"));
+      ASSERT_EQ(undone.code, 0) << undone.output;
+      ASSERT_EQ(host_->snapshot(), before_) << "round " << round << ", died at:\n" << found;
+      std::filesystem::remove_all(host_->runtime_dir());  // with its hold
+      ASSERT_EQ(mkdir(host_->runtime_dir().c_str(), 0755), 0);
+    }
+  }
+  std::cerr << "died before the first write " << untouched << " times, with a part of the tree "
+            << between << ", with all classes " << complete << '\n';
+  EXPECT_LT(untouched, 20) << "no death came late enough to prove anything";
+}
+
+}  // namespace
+}  // namespace ankus
