@@ -8,6 +8,7 @@
 
 #include <cstring>
 #include <numeric>
+#include <set>
 #include <thread>
 
 #include "lab/traffic_bulk.h"
@@ -126,6 +127,14 @@ TEST_F(Loopback, BulkCountsBothDirectionsAndRestartsFlows) {
     EXPECT_GE(report->bytes, (report->flows_finished - 2) * 100'000);
     EXPECT_LE(report->bytes, (report->flows_finished + 3) * 100'100);
   }
+}
+
+TEST_F(Loopback, BulkNamesItsFlows) {
+  const auto report = run_bulk({.dial = to("127.0.0.1"), .flows = 3, .timing = {.seconds = 0.2}});
+  ASSERT_TRUE(report) << report.error().text;
+  const std::set<std::string> locals(report->locals.begin(), report->locals.end());
+  EXPECT_EQ(locals.size(), 3u) << "each flow has a port of its own";
+  for (const std::string& local : locals) EXPECT_TRUE(local.starts_with("127.0.0.1:")) << local;
 }
 
 TEST_F(Loopback, TheServerCountsDatagrams) {

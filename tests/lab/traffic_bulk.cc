@@ -125,6 +125,8 @@ void Bulk::on_event(std::uint64_t key, std::uint32_t events) {
     if (!outcome) last_error_ = outcome.error().text;
     goes_on = bool(outcome);
     flow.stands = goes_on && (events & EPOLLOUT) != 0;
+    if (auto local = local_endpoint(flow.fd.get()); local && flow.stands)
+      report_.locals.push_back(to_text(*local));
   }
   if (goes_on && flow.stands && (events & EPOLLOUT) != 0) goes_on = send_some(flow);
   if (goes_on && flow.stands && (events & ~EPOLLOUT) != 0) goes_on = receive_some(flow);
@@ -236,6 +238,8 @@ Result<> DatagramBulk::open_flows() {
     if (!fd) return std::unexpected(fd.error());
     flows_.push_back(std::move(*fd));
   }
+  for (const UniqueFd& fd : flows_)
+    if (auto local = local_endpoint(fd.get())) report_.locals.push_back(to_text(*local));
   report_.flows_started = options_.flows;
   return loop_.watch(flows_.front().get(), EPOLLIN, [this](std::uint32_t) { receive_answer(); });
 }
@@ -327,6 +331,7 @@ nlohmann::ordered_json to_json(const BulkReport& report) {
           {"flows_finished", report.flows_finished},
           {"errors", report.errors},
           {"retransmits", report.retransmits},
+          {"locals", report.locals},
           {"datagrams_sent", report.datagrams_sent},
           {"datagrams_blocked", report.datagrams_blocked},
           {"interval_bytes", report.interval_bytes}};

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
 
 #include "base/units.h"
@@ -32,6 +33,7 @@ struct BulkReport {
   std::vector<std::uint64_t> interval_bytes;  ///< TCP only
   std::uint64_t flows_started = 0;
   std::uint64_t flows_finished = 0;
+  std::vector<std::string> locals;  ///< address and port of each flow that came to stand: the truth
   std::uint64_t errors = 0;
   std::uint64_t retransmits = 0;        ///< TCP upload
   std::uint64_t datagrams_sent = 0;     ///< UDP, within the measured time
