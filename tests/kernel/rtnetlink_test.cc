@@ -7,9 +7,7 @@
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
-#include <charconv>
-#include <fstream>
-#include <sstream>
+#include "fake/recorded.h"
 
 namespace ankus {
 namespace {
@@ -18,25 +16,8 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::SizeIs;
 
-/// The recorded replies of one kind.
 std::vector<NetlinkMessage> recorded(const std::string& kind) {
-  std::ifstream file(ANKUS_SOURCE_DIR "/tests/data/rtnetlink/namespace.txt");
-  std::vector<NetlinkMessage> messages;
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    std::string name, hex;
-    words >> name >> hex;
-    if (name != kind) continue;
-    NetlinkMessage message;
-    for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
-      unsigned value = 0;
-      std::from_chars(hex.data() + i, hex.data() + i + 2, value, 16);
-      message.push_back(static_cast<std::byte>(value));
-    }
-    messages.push_back(std::move(message));
-  }
-  EXPECT_FALSE(messages.empty()) << kind;
-  return messages;
+  return recorded_messages("rtnetlink/namespace.txt", kind);
 }
 
 template <class Value>
