@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+
+/// The benchmarks that need the libraries themselves, in the lab's host namespace. Each prints its
+/// figures and fails only if it could not measure.
+namespace ankus::bench {
+
+struct ControlOptions {
+  std::string pin_dir, policy, server, server_netns, runtime_dir, state_dir;
+  int rounds = 5;
+};
+Result<void> run_control(const ControlOptions& options);
+
+struct PacketOptions {
+  int rounds = 5;
+};
+Result<void> run_packet(const PacketOptions& options);
+
+struct DetectionOptions {
+  std::string replay;  ///< shell command of a replay to which --table and the like are appended
+  std::string table = "websearch";
+  std::uint64_t flows = 600, threshold = 10'000'000, seed = 1;
+  unsigned concurrency = 8;
+  std::uint32_t max_flows = 65536;
+  std::string truth;  ///< file for the generator's truth
+  std::string name = "detection";
+};
+Result<void> run_detection(const DetectionOptions& options);
+
+}  // namespace ankus::bench
