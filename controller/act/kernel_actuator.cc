@@ -133,4 +133,21 @@ std::vector<Result<void>> KernelActuator::write(std::span<const Action> actions)
   return results;
 }
 
+Result<void> KernelActuator::renew_classifiers(std::span<const HeldKnob> held) {
+  for (const HeldKnob& h : held) {
+    const auto* knob = std::get_if<knob::Classifier>(&h.knob);
+    const auto* program = std::get_if<ClassifierProgram>(&h.written);
+    if (knob == nullptr || program == nullptr) continue;
+    if (program->hook == ClassifierProgram::Hook::tcx) {
+      if (auto done = renew_tcx_classifier(knob->device, handles_); !done) return done;
+      continue;
+    }
+    const std::vector<NetlinkMessage> replacement{
+        tc::replace_bpf_filter(knob->device.ifindex, tc::kClsactEgress, kOurPriority, 1,
+                               handles_.classifier_program, "ankus")};
+    if (auto done = socket_.transact(replacement); !done[0]) return std::move(done[0]);
+  }
+  return {};
+}
+
 }  // namespace ankus

@@ -3,6 +3,7 @@
 
 #include "act/actuator.h"
 #include "act/kernel_knobs.h"
+#include "model/held.h"
 
 namespace ankus {
 
@@ -13,6 +14,10 @@ class KernelActuator final : public Actuator {
 
   std::vector<Result<Setting>> read(std::span<const Knob> knobs) override;
   std::vector<Result<void>> write(std::span<const Action> actions) override;
+
+  /// Lets the classifiers that are held run this process's program, and use its maps, without a
+  /// packet in between that has no class: for the start after a restart or an upgrade.
+  Result<void> renew_classifiers(std::span<const HeldKnob> held);
 
  private:
   KernelActuator(NetlinkSocket socket, KernelHandles handles)

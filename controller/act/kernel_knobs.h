@@ -88,6 +88,9 @@ Result<Step> step_of(const knob::IngressRedirect&, const Setting& before, const 
 Result<Step> step_of(const knob::Membership&, const Setting& before, const Setting& after,
                      const KernelHandles&);
 
+/// Lets the pinned tcx link of `device` run the program of `handles`.
+Result<void> renew_tcx_classifier(const Device& device, const KernelHandles& handles);
+
 /// The error of step_of for a pair of settings that makes no sense.
 std::unexpected<Error> no_step(const Knob& knob, const Setting& before, const Setting& after);
 

@@ -63,6 +63,16 @@ Result<Setting> read_knob(const knob::Classifier& knob, KernelView& view) {
   return Absent{};
 }
 
+Result<void> renew_tcx_classifier(const Device& device, const KernelHandles& handles) {
+  const auto link = bpf::open_pinned(pin_path(handles, device));
+  if (!link)
+    return link.error().kind == ErrorKind::gone ? Result<void>() : std::unexpected(link.error());
+  const auto info = bpf::link_info(link->get());
+  if (!info) return std::unexpected(info.error());
+  if (info->ifindex != device.ifindex) return {};  // of a device that is gone: drift will say so
+  return bpf::replace_program(link->get(), handles.classifier_program);
+}
+
 Result<Step> step_of(const knob::Classifier& knob, const Setting& before, const Setting& after,
                      const KernelHandles& handles) {
   const auto* old = std::get_if<ClassifierProgram>(&before);

@@ -166,9 +166,11 @@ NetlinkMessage delete_class(std::uint32_t ifindex, std::uint32_t handle) {
   return netlink_message(RTM_DELTCLASS, 0, header(ifindex, 0, handle));
 }
 
-NetlinkMessage add_bpf_filter(std::uint32_t ifindex, std::uint32_t parent, std::uint16_t priority,
-                              std::uint32_t handle, int program, const std::string& name) {
-  auto message = netlink_message(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL,
+namespace {
+NetlinkMessage bpf_filter(std::uint16_t flags, std::uint32_t ifindex, std::uint32_t parent,
+                          std::uint16_t priority, std::uint32_t handle, int program,
+                          const std::string& name) {
+  auto message = netlink_message(RTM_NEWTFILTER, flags,
                                  header(ifindex, parent, handle, filter_info(priority, ETH_P_ALL)));
   put_text(message, TCA_KIND, "bpf");
   const std::size_t nest = begin_nest(message, TCA_OPTIONS);
@@ -177,6 +179,17 @@ NetlinkMessage add_bpf_filter(std::uint32_t ifindex, std::uint32_t parent, std::
   put_value(message, TCA_BPF_FLAGS, static_cast<std::uint32_t>(TCA_BPF_FLAG_ACT_DIRECT));
   end_nest(message, nest);
   return message;
+}
+}  // namespace
+
+NetlinkMessage add_bpf_filter(std::uint32_t ifindex, std::uint32_t parent, std::uint16_t priority,
+                              std::uint32_t handle, int program, const std::string& name) {
+  return bpf_filter(NLM_F_CREATE | NLM_F_EXCL, ifindex, parent, priority, handle, program, name);
+}
+NetlinkMessage replace_bpf_filter(std::uint32_t ifindex, std::uint32_t parent,
+                                  std::uint16_t priority, std::uint32_t handle, int program,
+                                  const std::string& name) {
+  return bpf_filter(NLM_F_REPLACE, ifindex, parent, priority, handle, program, name);
 }
 
 NetlinkMessage add_redirect_filter(std::uint32_t ifindex, std::uint32_t parent,

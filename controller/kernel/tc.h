@@ -79,6 +79,10 @@ NetlinkMessage delete_class(std::uint32_t ifindex, std::uint32_t handle);
 /// A cls_bpf filter in direct-action mode for all protocols.
 NetlinkMessage add_bpf_filter(std::uint32_t ifindex, std::uint32_t parent, std::uint16_t priority,
                               std::uint32_t handle, int program, const std::string& name);
+/// Takes the place of that filter in one step (cls_bpf swaps the program under RCU).
+NetlinkMessage replace_bpf_filter(std::uint32_t ifindex, std::uint32_t parent,
+                                  std::uint16_t priority, std::uint32_t handle, int program,
+                                  const std::string& name);
 /// A u32 filter that sends every packet to the transmit side of another device (mirred).
 NetlinkMessage add_redirect_filter(std::uint32_t ifindex, std::uint32_t parent,
                                    std::uint16_t priority, std::uint32_t to_ifindex);
