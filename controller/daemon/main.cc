@@ -98,7 +98,15 @@ int run(const Options& options) {
   const auto held = (*journal)->held();
   if (!held) return complain(held.error());
   // Maps of an earlier run are of use only as long as something feeds on them.
-  auto observer = Observer::open({.pin_dir = options.bpf_dir, .remembered = remembered(**journal)});
+  auto numbers = (*journal)->workload_numbers();
+  if (!numbers) return complain(numbers.error());
+  auto observer = Observer::open({.pin_dir = options.bpf_dir,
+                                  .numbers = std::move(*numbers),
+                                  .keep_numbers =
+                                      [&journal = **journal](const WorkloadNumbers& changed) {
+                                        return journal.keep_workload_numbers(changed);
+                                      },
+                                  .remembered = remembered(**journal)});
   if (!observer) return complain(observer.error());
   auto actuator = KernelActuator::open(handles_of((*observer)->programs(), options));
   if (!actuator) return complain(actuator.error());

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "kernel/features.h"
+#include "sense/workloads_rows.h"
 
 namespace ankus {
 namespace {
@@ -15,6 +16,8 @@ constexpr seconds kIdleFlow{60};
 constexpr seconds kIdleFlowWhenFull{5};
 constexpr seconds kConntrackEvery{5};
 constexpr std::uint32_t kLoopback = 1;
+/// No device's header: a row that an earlier run left is never taken for what it should be now.
+constexpr std::uint32_t kNotAttached = ~0U;
 
 /// Whether this kernel takes tcx links, found by one on the loopback device that goes at once.
 bool tcx_works(const Programs& programs) {
@@ -48,7 +51,9 @@ Result<std::unique_ptr<Observer>> Observer::open(Options options) {
   auto links = LinkReader::open();
   if (!links) return std::unexpected(links.error());
   self->links_ = std::make_unique<LinkReader>(std::move(*links));
-  auto inventory = WorkloadInventory::open(host_roots(), self->options_.first_workload);
+  if (auto done = self->take_over_maps(); !done) return std::unexpected(done.error());
+  auto inventory = WorkloadInventory::open(
+      host_roots(), WorkloadIds(1, kLastWorkload, self->options_.numbers.rows));
   if (!inventory) return std::unexpected(inventory.error());
   self->inventory_ = std::make_unique<WorkloadInventory>(std::move(*inventory));
   const auto cookie = own_netns_cookie();
@@ -67,13 +72,35 @@ Result<std::unique_ptr<Observer>> Observer::open(Options options) {
   return self;
 }
 
+/// What an earlier run left in the maps goes by the numbers that it kept: those of which nothing is
+/// known are cleared. New maps begin with nothing, and so does their numbering.
+Result<void> Observer::take_over_maps() {
+  const auto maps = maps_id(*programs_);
+  if (!maps) return std::unexpected(maps.error());
+  if (options_.numbers.maps != *maps) options_.numbers = {.maps = *maps};
+  if (!programs_->maps_reused) return {};
+  std::set<WorkloadId> unknown;
+  for (WorkloadId id = 1; id <= kLastWorkload; ++id) unknown.insert(id);
+  for (const NumberedWorkload& row : options_.numbers.rows) unknown.erase(row.number);
+  if (auto done = clear_workloads(*programs_, unknown); !done) return done;
+  // The rows of workloads that vanished meanwhile go at the first look, as they do at any other.
+  auto cgroups = cgroup_rows(*programs_);
+  if (!cgroups) return std::unexpected(cgroups.error());
+  cgroups_ = std::move(*cgroups);
+  const auto devices = workload_device_rows(*programs_);
+  if (!devices) return std::unexpected(devices.error());
+  for (const auto& [ifindex, owner] : *devices)
+    devices_[ifindex] = {.ifindex = ifindex, .owner = owner, .header_bytes = kNotAttached};
+  return {};
+}
+
 Result<void> Observer::refresh(MonotonicTime now) {
   auto links = links_->read(now);
   if (!links) return std::unexpected(links.error());
   snapshot_.links = std::move(*links);
   snapshot_.host.free_ifindex = free_ifindex(snapshot_.links);
   snapshot_.at = now;
-  if (auto done = find_workloads(); !done) return done;
+  if (auto done = find_workloads(now); !done) return done;
   attach_workloads();
   if (!attachments_->conntrack() && now - conntrack_tried_at_ >= kConntrackEvery) {
     conntrack_tried_at_ = now;
@@ -88,10 +115,40 @@ Result<void> Observer::refresh(MonotonicTime now) {
   return {};
 }
 
-Result<void> Observer::find_workloads() {
-  auto scan = inventory_->scan(snapshot_.links);
+/// The next run must know a number before the kernel side does, and nothing of its former workload
+/// may be left when it does. What fails is tried again at the next look.
+void Observer::take_numbers(const WorkloadScan& scan) {
+  for (const NumberedWorkload& row : scan.changed) unkept_[row.number] = row;
+  if (!options_.keep_numbers) unkept_.clear();
+  if (!unkept_.empty()) {
+    WorkloadNumbers changed{.maps = options_.numbers.maps};
+    for (const auto& [number, row] : unkept_) changed.rows.push_back(row);
+    if (auto done = options_.keep_numbers(changed); !done) {
+      troubles_["workload numbers are not kept for a restart"] = done.error().text;
+    } else {
+      troubles_.erase("workload numbers are not kept for a restart");
+      unkept_.clear();
+    }
+  }
+  for (const WorkloadId id : scan.recycled) {
+    uncleared_.insert(id);
+    footprints_.erase(id);
+    usage_.erase(id);
+  }
+  if (auto done = clear_workloads(*programs_, uncleared_); !done) {
+    troubles_["reused workload numbers"] = done.error().text;
+  } else {
+    troubles_.erase("reused workload numbers");
+    uncleared_.clear();
+  }
+}
+
+Result<void> Observer::find_workloads(MonotonicTime now) {
+  auto scan = inventory_->scan(snapshot_.links, now);
   if (!scan) return std::unexpected(scan.error());
+  take_numbers(*scan);
   without_number_ = scan->without_number;
+  unwatched_cgroups_ = scan->unwatched_cgroups;
   std::vector<WorkloadState> states;
   for (Workload& workload : scan->workloads) states.push_back({.workload = std::move(workload)});
   snapshot_.workloads = std::move(states);
@@ -318,6 +375,10 @@ std::vector<std::string> Observer::downgrades() const {
   if (without_number_ != 0)
     lines.push_back(std::to_string(without_number_) +
                     " workloads have no number left and count as unknown");
+  if (unwatched_cgroups_ != 0)
+    lines.push_back(std::to_string(unwatched_cgroups_) +
+                    " cgroups are not watched, what starts or ends in them is seen at the next "
+                    "full look only: raise fs.inotify.max_user_watches");
   return lines;
 }
 

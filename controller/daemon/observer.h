@@ -33,7 +33,9 @@ class Observer {
   struct Options {
     std::uint32_t max_flows = 65536;
     std::string pin_dir;  ///< maps pinned there by an earlier run are used again; "" is: none are
-    WorkloadId first_workload = 1;
+    WorkloadNumbers numbers;  ///< as an earlier run kept them; of use with the same maps only
+    /// Keeps them for the next run; called before the kernel side is told a new number.
+    std::function<Result<void>(const WorkloadNumbers& changed)> keep_numbers;
     std::map<std::string, Weight> remembered;  ///< footprints by label
   };
   /// Fails only if nothing can be sensed at all; the error says what this kernel refused.
@@ -66,7 +68,9 @@ class Observer {
 
  private:
   explicit Observer(Options options) : options_(std::move(options)) {}
-  Result<void> find_workloads();
+  Result<void> take_over_maps();
+  Result<void> find_workloads(MonotonicTime now);
+  void take_numbers(const WorkloadScan& scan);
   void attach_workloads();
   void measure(MonotonicTime now);
   void note_silence();
@@ -88,7 +92,9 @@ class Observer {
   std::map<std::uint32_t, SensedDevice> devices_;  ///< rows of the map
   std::map<std::uint64_t, WorkloadId> cgroups_;    ///< rows of the map
   std::map<std::string, std::string> troubles_;    ///< what could not be watched, and why
-  std::uint64_t without_number_ = 0;
+  std::uint64_t without_number_ = 0, unwatched_cgroups_ = 0;
+  std::map<WorkloadId, NumberedWorkload> unkept_;  ///< numbers that the next run must know
+  std::set<WorkloadId> uncleared_;                 ///< numbers with rows of their former workloads
   int silent_ticks_ = 0;
   MonotonicTime measured_at_, swept_at_, conntrack_tried_at_;
   bool workloads_stale_ = true;

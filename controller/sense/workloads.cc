@@ -94,8 +94,7 @@ WorkloadInventory::WorkloadInventory(WorkloadRoots roots, NetlinkSocket question
       ids_(std::move(ids)),
       names_(roots_.runtimes) {}
 
-Result<WorkloadInventory> WorkloadInventory::open(WorkloadRoots roots, WorkloadId first_id,
-                                                  WorkloadId last_id) {
+Result<WorkloadInventory> WorkloadInventory::open(WorkloadRoots roots, WorkloadIds ids) {
   auto questions = NetlinkSocket::open(NETLINK_ROUTE);
   if (!questions) return std::unexpected(questions.error());
   auto news = NetlinkSocket::open(NETLINK_ROUTE, RTMGRP_LINK);
@@ -109,7 +108,7 @@ Result<WorkloadInventory> WorkloadInventory::open(WorkloadRoots roots, WorkloadI
     cgroups = std::move(*tree);
   }
   WorkloadInventory inventory(std::move(roots), std::move(*questions), std::move(*news),
-                              std::move(watch), WorkloadIds(first_id, last_id));
+                              std::move(watch), std::move(ids));
   inventory.cgroups_ = std::move(cgroups);
   return inventory;
 }
@@ -175,13 +174,16 @@ Result<WorkloadEvidence> WorkloadInventory::gather(std::span<const Link> links) 
   return evidence;
 }
 
-Result<WorkloadScan> WorkloadInventory::scan(std::span<const Link> links) {
+Result<WorkloadScan> WorkloadInventory::scan(std::span<const Link> links, MonotonicTime now) {
   const auto evidence = gather(links);
   if (!evidence) return std::unexpected(evidence.error());
   const WorkloadSightings sightings = join_workloads(*evidence);
 
-  WorkloadScan scan{.unwatched_cgroups = cgroups_ ? cgroups_->unwatched : 0};
-  const std::vector<std::optional<WorkloadId>> ids = ids_.number(sightings.workloads);
+  NumberedSightings numbered = ids_.number(sightings.workloads, now);
+  WorkloadScan scan{.unwatched_cgroups = cgroups_ ? cgroups_->unwatched : 0,
+                    .recycled = std::move(numbered.recycled),
+                    .changed = std::move(numbered.changed)};
+  const std::vector<std::optional<WorkloadId>>& ids = numbered.ids;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const WorkloadSighting& sighting = sightings.workloads[i];
     if (!ids[i]) {

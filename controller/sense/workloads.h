@@ -7,8 +7,10 @@
 #include <set>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "bpf/wire.h"
 #include "kernel/netlink.h"
 #include "kernel/procfs.h"
 #include "model/snapshot.h"
@@ -17,6 +19,9 @@
 #include "sense/workloads_names.h"
 
 namespace ankus {
+
+/// The BPF maps have a row for each number up to this.
+inline constexpr WorkloadId kLastWorkload = ANKUS_MAX_WORKLOADS - 1;
 
 /// A file below /run/netns: a network namespace that somebody named (ip-netns(8)).
 struct NamedNamespace {
@@ -66,34 +71,62 @@ struct WorkloadSightings {
 /// veth into a namespace that nobody can name is still a workload. Uplinks are nobody's.
 WorkloadSightings join_workloads(const WorkloadEvidence& evidence);
 
-/// Hands out the dense numbers; never the same number to two identities.
+/// The numbers of one scan's sightings.
+struct NumberedSightings {
+  std::vector<std::optional<WorkloadId>> ids;  ///< of sighting i; nullopt: no number is free
+  /// Those of `ids` that another workload had before: what the maps say of them is not theirs.
+  std::vector<WorkloadId> recycled;
+  std::vector<NumberedWorkload> changed;  ///< what the next run must know, ascending by number
+
+  bool operator==(const NumberedSightings&) const = default;
+};
+
+/// Hands out the dense numbers. A number stays its workload's until that has vanished, and in
+/// quarantine after it, so that nobody inherits flows or classes; then the one that was freed first
+/// is given first. A workload that comes back before that has its number again.
 class WorkloadIds {
  public:
-  WorkloadIds(WorkloadId first, WorkloadId last) : next_(first), last_(last) {}
+  /// Longer than a membership's lease (30 s) and than an idle flow stays in the table (60 s).
+  static constexpr seconds kQuarantine{120};
 
-  /// Result i belongs to sighting i of one scan; nullopt when the numbers are used up. A workload
-  /// keeps its number while the evidence of it comes and goes: a starting container has first a
-  /// cgroup, then a namespace, then a veth, and an ending one loses them in another order.
-  std::vector<std::optional<WorkloadId>> number(std::span<const WorkloadSighting> sightings);
+  /// `former`: what an earlier run numbered in the same maps.
+  WorkloadIds(WorkloadId first, WorkloadId last, std::span<const NumberedWorkload> former = {});
+
+  /// A workload keeps its number while the evidence of it comes and goes: a starting container has
+  /// first a cgroup, then a namespace, then a veth, and an ending one loses them in another order.
+  NumberedSightings number(std::span<const WorkloadSighting> sightings, MonotonicTime now);
 
  private:
+  struct Row {
+    WorkloadIdentity identity;        ///< the strongest of late
+    std::set<WorkloadIdentity> keys;  ///< all that lead here in known_
+    std::uint32_t ifindex = 0;        ///< where it was last, may be another's by now
+    std::optional<MonotonicTime> vanished;
+  };
   struct OnDevice {
     WorkloadId id = 0;
     std::uint64_t netns_inode = 0;
   };
-  std::optional<WorkloadId> number_one(const WorkloadIdentity& identity,
-                                       std::set<WorkloadId>& taken);
+  struct Scan;
+  std::optional<WorkloadId> find(const WorkloadIdentity& identity, const Scan& scan) const;
+  std::optional<WorkloadId> take_free(Scan& scan);
+  void note(const WorkloadIdentity& identity, WorkloadId id, Scan& scan);
+  void leave_device(const Row& row, WorkloadId id);
+  void retire(WorkloadId id, MonotonicTime now);
 
-  WorkloadId next_, last_;
+  std::map<WorkloadId, Row> rows_;  ///< each number that was ever given
   std::map<WorkloadIdentity, WorkloadId> known_;
-  std::map<std::uint32_t, OnDevice> on_device_;  ///< by ifindex
+  std::map<std::uint32_t, OnDevice> on_device_;          ///< by ifindex
+  std::set<std::pair<MonotonicTime, WorkloadId>> free_;  ///< from when; 0: never given
 };
 
 struct WorkloadScan {
   std::vector<Workload> workloads;   ///< ascending by id
   std::vector<CgroupOwner> owners;   ///< ascending by cgroup id; workloads' descendants included
-  std::uint64_t without_number = 0;  ///< workloads left out since all numbers are used up
+  std::uint64_t without_number = 0;  ///< workloads left out since no number is free
   std::uint64_t unwatched_cgroups = 0;
+  std::vector<WorkloadId> recycled;       ///< to be cleared before anything is told of them
+  std::vector<NumberedWorkload> changed;  ///< numbers, for the next run
 };
 
 struct WorkloadRoots {
@@ -110,11 +143,11 @@ WorkloadRoots host_roots();
 /// for each workload; measured: 1.7 ms, link dump included, for 125 processes and 5 cgroups.
 class WorkloadInventory {
  public:
-  static Result<WorkloadInventory> open(WorkloadRoots roots, WorkloadId first_id = 1,
-                                        WorkloadId last_id = 4095);
+  static Result<WorkloadInventory> open(WorkloadRoots roots,
+                                        WorkloadIds ids = WorkloadIds(1, kLastWorkload));
 
   /// `links` as LinkReader has just read them.
-  Result<WorkloadScan> scan(std::span<const Link> links);
+  Result<WorkloadScan> scan(std::span<const Link> links, MonotonicTime now);
 
   /// Whether a link, cgroup or named namespace came, went or changed since the last call.
   /// Debouncing is the caller's.

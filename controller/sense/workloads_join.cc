@@ -213,45 +213,4 @@ class Join {
 
 WorkloadSightings join_workloads(const WorkloadEvidence& evidence) { return Join(evidence).run(); }
 
-std::optional<WorkloadId> WorkloadIds::number_one(const WorkloadIdentity& identity,
-                                                  std::set<WorkloadId>& taken) {
-  // A cgroup is evidence enough, and the only one that is there from a container's first moment.
-  WorkloadIdentity key{.cgroup_id = identity.cgroup_id, .cgroup_born = identity.cgroup_born};
-  if (identity.cgroup_id == 0)
-    key = {.netns_inode = identity.netns_inode, .ifindex = identity.ifindex};
-  std::optional<WorkloadId> id;
-  if (const auto known = known_.find(key); known != known_.end() && !taken.contains(known->second))
-    id = known->second;
-  if (const auto on = on_device_.find(identity.ifindex);
-      !id && identity.ifindex != 0 && on != on_device_.end() && !taken.contains(on->second.id)) {
-    const std::uint64_t before = on->second.netns_inode;
-    if (before == 0 || identity.netns_inode == 0 || before == identity.netns_inode)
-      id = on->second.id;
-  }
-  if (!id) {
-    if (next_ > last_) return std::nullopt;
-    id = next_++;
-  }
-  known_[key] = *id;
-  if (identity.ifindex != 0) {
-    OnDevice& on = on_device_[identity.ifindex];
-    on = {.id = *id,
-          .netns_inode = identity.netns_inode != 0 ? identity.netns_inode : on.netns_inode};
-  }
-  taken.insert(*id);
-  return id;
-}
-
-std::vector<std::optional<WorkloadId>> WorkloadIds::number(
-    std::span<const WorkloadSighting> sightings) {
-  std::vector<std::optional<WorkloadId>> ids(sightings.size());
-  std::set<WorkloadId> taken;
-  // Those with a cgroup first: nobody else may take their number by way of a device.
-  for (const bool with_cgroup : {true, false})
-    for (std::size_t i = 0; i < sightings.size(); ++i)
-      if ((sightings[i].identity.cgroup_id != 0) == with_cgroup)
-        ids[i] = number_one(sightings[i].identity, taken);
-  return ids;
-}
-
 }  // namespace ankus

@@ -116,7 +116,7 @@ class WorkloadsOnThisHost : public ::testing::Test {
   std::vector<Workload> scan(WorkloadInventory& inventory, LinkReader& links) {
     const auto read = links.read(MonotonicTime{seconds(1)});
     EXPECT_TRUE(read) << read.error().text;
-    auto found = inventory.scan(*read);
+    auto found = inventory.scan(*read, MonotonicTime{seconds(1)});
     EXPECT_TRUE(found) << found.error().text;
     return found ? found->workloads : std::vector<Workload>{};
   }

@@ -14,7 +14,6 @@ using ::testing::ElementsAre;
 using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using ::testing::SizeIs;
 
 constexpr std::uint64_t kHost = 4026531840, kPod = 4026532001, kOther = 4026532002;
@@ -220,60 +219,6 @@ TEST(WorkloadJoin, ANamespaceWithoutANumberHasNoDevice) {
   EXPECT_FALSE(joined.workloads[0].device);
 }
 
-// ---- Numbers ----
-
-WorkloadSighting known_by(WorkloadIdentity identity) { return {.identity = identity}; }
-using Ids = std::vector<std::optional<WorkloadId>>;
-
-TEST(WorkloadIds, AreDenseAndStable) {
-  WorkloadIds ids(1, 10);
-  const auto a = known_by({.cgroup_id = 5}), b = known_by({.cgroup_id = 6});
-  EXPECT_EQ(ids.number(std::vector{a, b}), (Ids{1, 2}));
-  EXPECT_EQ(ids.number(std::vector{b}), (Ids{2}));
-  EXPECT_EQ(ids.number(std::vector{b, a}), (Ids{2, 1}));
-}
-
-TEST(WorkloadIds, AreNeverGivenToAnother) {
-  WorkloadIds ids(1, 2);
-  EXPECT_EQ(ids.number(std::vector{known_by({.cgroup_id = 5})}), (Ids{1}));
-  EXPECT_EQ(ids.number(std::vector{known_by({.cgroup_id = 5, .cgroup_born = seconds(1)})}),
-            (Ids{2}));
-  EXPECT_EQ(ids.number(std::vector{known_by({.cgroup_id = 7})}), (Ids{std::nullopt}));
-  EXPECT_EQ(ids.number(std::vector{known_by({.cgroup_id = 5})}), (Ids{1}));
-}
-
-TEST(WorkloadIds, StayWhileAContainerStartsAndEnds) {
-  WorkloadIds ids(1, 10);
-  const std::vector<WorkloadIdentity> life{
-      {.cgroup_id = 5},                                     // runc has made the cgroup
-      {.cgroup_id = 5, .netns_inode = kPod},                // and unshared
-      {.cgroup_id = 5, .netns_inode = kPod, .ifindex = 9},  // the veth is there
-      {.netns_inode = kPod, .ifindex = 9},                  // its processes ended
-      {.ifindex = 9}};                                      // its namespace is being torn down
-  for (const WorkloadIdentity& identity : life)
-    EXPECT_EQ(ids.number(std::vector{known_by(identity)}), (Ids{1}));
-  WorkloadIds reversed(1, 10);
-  for (auto identity = life.rbegin(); identity + 2 != life.rend(); ++identity)
-    EXPECT_EQ(reversed.number(std::vector{known_by(*identity)}), (Ids{1}));
-}
-
-TEST(WorkloadIds, AVethThatMovesToAnotherNamespaceInheritsNothing) {
-  WorkloadIds ids(1, 10);
-  EXPECT_EQ(ids.number(std::vector{known_by({.netns_inode = kPod, .ifindex = 9})}), (Ids{1}));
-  EXPECT_EQ(ids.number(std::vector{known_by({.netns_inode = kOther, .ifindex = 9})}), (Ids{2}));
-}
-
-TEST(WorkloadIds, TwoSightingsOfOneScanNeverShareANumber) {
-  WorkloadIds ids(1, 3);
-  const auto service = known_by({.cgroup_id = 5, .netns_inode = kPod, .ifindex = 9});
-  const auto split_off = known_by({.netns_inode = kPod, .ifindex = 9});
-  // However often a service's processes leave and join a namespace, it costs two numbers.
-  for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(ids.number(std::vector{service}), (Ids{1}));
-    EXPECT_EQ(ids.number(std::vector{split_off, known_by({.cgroup_id = 5})}), (Ids{2, 1}));
-  }
-}
-
 // ---- Names ----
 
 TEST(WorkloadNames, OfDockerAreNameAndImage) {
@@ -325,11 +270,11 @@ struct InventoryTest : ::testing::Test {
                                  .named_namespaces = tree.root + "/netns",
                                  .runtimes = {.docker = tree.root + "/docker",
                                               .containerd = tree.root + "/containerd"}},
-                                1, last)
+                                WorkloadIds(1, last))
             .value());
   }
   static std::vector<Workload> scan(WorkloadInventory& inventory) {
-    auto found = inventory.scan({});
+    auto found = inventory.scan({}, MonotonicTime{seconds(1)});
     EXPECT_TRUE(found) << found.error().text;
     return found ? found->workloads : std::vector<Workload>{};
   }
@@ -386,7 +331,7 @@ TEST_F(InventoryTest, CountsWhatItHasNoNumberFor) {
     tree.file("cgroup/s" + std::to_string(i) + ".service/cgroup.procs", std::to_string(i));
   }
   auto inventory = open(3);
-  const auto found = inventory.scan({});
+  const auto found = inventory.scan({}, MonotonicTime{seconds(1)});
   ASSERT_TRUE(found) << found.error().text;
   EXPECT_THAT(found->workloads, SizeIs(3));
   EXPECT_EQ(found->without_number, 2u);
@@ -420,7 +365,7 @@ TEST_F(InventoryTest, SaysThatANamedNamespaceCame) {
 TEST_F(InventoryTest, WithoutItsOwnNamespaceItSaysSo) {
   tree.remove("proc/self");
   auto inventory = open();
-  const auto found = inventory.scan({});
+  const auto found = inventory.scan({}, MonotonicTime{seconds(1)});
   ASSERT_FALSE(found);
   EXPECT_THAT(found.error().text, HasSubstr("own network namespace"));
 }
