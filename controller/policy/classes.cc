@@ -65,7 +65,9 @@ HtbClass total_class(BitRate total, std::uint32_t mtu) {
           .ceil = rate,
           .burst = burst_of(rate, mtu),
           .cburst = burst_of(rate, mtu),
-          .quantum = quantum_of(rate, mtu)};
+          // With classes below it it has no turn of its own, and the kernel keeps the quantum that
+          // it was made with whatever a change asks for (htb_change_class): the same at each rate.
+          .quantum = {kLongestQuantum}};
 }
 
 HtbClass share_class(BitRate total, Share guarantee, Share limit, std::uint32_t priority,
