@@ -3,17 +3,36 @@
 
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "bpf/wire.h"
+#include "kernel/bpf.h"
 #include "sense/attachments.h"
 #include "sense/programs.h"
 
 namespace ankus {
+namespace {
+
+/// A classifier's pin outlives the device that it was attached to.
+void unpin_classifiers_of_gone_devices(const std::string& directory) {
+  std::error_code error;  // there may be none
+  for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+    const auto link = bpf::open_pinned(entry.path());
+    if (!link) continue;
+    const auto info = bpf::link_info(link->get());
+    if (info && info->ifindex == 0) (void)unlink(entry.path().c_str());
+  }
+  (void)rmdir(directory.c_str());
+}
+
+}  // namespace
 
 void remove_pins(const std::string& bpf_dir) {
   unpin_all(bpf_dir + "/sensors");
   std::string maps = map_pin_path(bpf_dir, "");
   maps.pop_back();
   unpin_all(maps);
+  unpin_classifiers_of_gone_devices(bpf_dir + "/classifiers");
   (void)rmdir(bpf_dir.c_str());  // stays if somebody keeps something of theirs there
 }
 
