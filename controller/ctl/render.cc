@@ -391,7 +391,8 @@ std::string render_outcome(const json& reply, Style style) {
   } else if (state == "confirmed") {
     text += style.good("confirmed") + of_plan + "\n";
   } else if (state == "rolled_back") {
-    text += style.good("rolled back") + of_plan + "\n";
+    text +=
+        style.good("rolled back") + (plan.starts_with("undo of ") ? ": " + plan : of_plan) + "\n";
   } else if (state == "unchanged") {
     text += "nothing to do\n";
   } else if (field(reply, "error").is_null()) {
