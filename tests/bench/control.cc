@@ -58,12 +58,13 @@ HtbClass class_of_rate(std::uint64_t kbit) {
           .quantum = {60'000}};
 }
 
-/// A dummy device that is there as long as this, with a tree of many classes.
+/// A device that is there as long as this, with a tree of many classes.
 class ManyClasses {
  public:
   static Result<ManyClasses> make(Actuator& actuator) {
     (void)std::system(("ip link del " + std::string(kDevice) + " 2>/dev/null").c_str());
-    if (auto done = shell("ip link add " + std::string(kDevice) + " type dummy && ip link set " +
+    if (auto done = shell("ip link add " + std::string(kDevice) +
+                          " type veth peer name ankusbench1 && ip link set " +
                           std::string(kDevice) + " up");
         !done)
       return std::unexpected(done.error());

@@ -66,7 +66,7 @@ Observed watch(WatchedHost& host, const std::string& command, std::uint16_t serv
   MonotonicTime swept = clock.monotonic();
   while (!done) {
     if (poll(&waiting, 1, 200) > 0) host.table->read_events(take);
-    if (clock.monotonic() - swept > seconds(1)) {
+    if (clock.monotonic() - swept > seconds(10)) {
       swept = clock.monotonic();
       sweep_as_the_daemon(*host.table);
     }
