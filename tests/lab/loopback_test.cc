@@ -129,12 +129,22 @@ TEST_F(Loopback, BulkCountsBothDirectionsAndRestartsFlows) {
   }
 }
 
-TEST_F(Loopback, BulkNamesItsFlows) {
-  const auto report = run_bulk({.dial = to("127.0.0.1"), .flows = 3, .timing = {.seconds = 0.2}});
-  ASSERT_TRUE(report) << report.error().text;
-  const std::set<std::string> locals(report->locals.begin(), report->locals.end());
-  EXPECT_EQ(locals.size(), 3u) << "each flow has a port of its own";
-  for (const std::string& local : locals) EXPECT_TRUE(local.starts_with("127.0.0.1:")) << local;
+TEST_F(Loopback, BulkSaysWhatEachFlowMoved) {
+  for (const Direction direction : {Direction::upload, Direction::download}) {
+    const auto report = run_bulk(
+        {.dial = to("127.0.0.1"), .flows = 3, .direction = direction, .timing = {.seconds = 0.2}});
+    ASSERT_TRUE(report) << report.error().text;
+    std::set<std::string> locals;
+    std::uint64_t bytes = 0;
+    for (const FlowMoved& flow : report->moved) {
+      EXPECT_TRUE(flow.local.starts_with("127.0.0.1:")) << flow.local;
+      locals.insert(flow.local);
+      bytes += flow.bytes;
+    }
+    EXPECT_EQ(locals.size(), 3u) << "each flow has a port of its own";
+    EXPECT_EQ(report->moved.size(), 3u);
+    EXPECT_GE(bytes, report->bytes) << "the measured time is a part of the whole";
+  }
 }
 
 TEST_F(Loopback, TheServerCountsDatagrams) {

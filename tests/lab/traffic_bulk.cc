@@ -43,6 +43,7 @@ class Bulk {
   bool receive_some(Flow& flow);
   void end_flow(std::uint64_t key);
   std::uint64_t bytes_so_far();
+  void note_moved(const Flow& flow);
   void sample(MonotonicTime due);
 
   const BulkOptions& options_;
@@ -76,6 +77,7 @@ Result<BulkReport> Bulk::run() {
   report_.seconds = std::chrono::duration<double>(monotonic_now() - first_sample_).count();
   for (const auto& [key, flow] : flows_)
     if (auto progress = tcp_progress(flow.fd.get())) report_.retransmits += progress->retransmits;
+  for (const auto& [key, flow] : flows_) note_moved(flow);
   if (report_.bytes == 0)
     return fail(ErrorKind::refused, "no byte came through to or from " + to_text(options_.dial.to) +
                                         " in " + std::to_string(report_.seconds) + " s" +
@@ -125,8 +127,6 @@ void Bulk::on_event(std::uint64_t key, std::uint32_t events) {
     if (!outcome) last_error_ = outcome.error().text;
     goes_on = bool(outcome);
     flow.stands = goes_on && (events & EPOLLOUT) != 0;
-    if (auto local = local_endpoint(flow.fd.get()); local && flow.stands)
-      report_.locals.push_back(to_text(*local));
   }
   if (goes_on && flow.stands && (events & EPOLLOUT) != 0) goes_on = send_some(flow);
   if (goes_on && flow.stands && (events & ~EPOLLOUT) != 0) goes_on = receive_some(flow);
@@ -179,12 +179,24 @@ bool Bulk::receive_some(Flow& flow) {
 void Bulk::end_flow(std::uint64_t key) {
   auto node = flows_.extract(key);
   const Flow& flow = node.mapped();
+  note_moved(flow);
   if (auto progress = tcp_progress(flow.fd.get())) {
     report_.retransmits += progress->retransmits;
     if (upload()) ended_bytes_ += progress->bytes_acked;
   }
   if (!upload()) ended_bytes_ += flow.received;
   loop_.forget(flow.fd.get());
+}
+
+void Bulk::note_moved(const Flow& flow) {
+  const auto local = local_endpoint(flow.fd.get());
+  if (!flow.stands || !local) return;
+  std::uint64_t bytes = flow.received;
+  if (upload()) {
+    const auto progress = tcp_progress(flow.fd.get());
+    bytes = progress ? progress->bytes_acked : 0;
+  }
+  report_.moved.push_back({.local = to_text(*local), .bytes = bytes});
 }
 
 std::uint64_t Bulk::bytes_so_far() {
@@ -238,8 +250,6 @@ Result<> DatagramBulk::open_flows() {
     if (!fd) return std::unexpected(fd.error());
     flows_.push_back(std::move(*fd));
   }
-  for (const UniqueFd& fd : flows_)
-    if (auto local = local_endpoint(fd.get())) report_.locals.push_back(to_text(*local));
   report_.flows_started = options_.flows;
   return loop_.watch(flows_.front().get(), EPOLLIN, [this](std::uint32_t) { receive_answer(); });
 }
@@ -324,6 +334,9 @@ Result<BulkReport> run_bulk(const BulkOptions& options) {
 
 nlohmann::ordered_json to_json(const BulkReport& report) {
   const double mbit = static_cast<double>(report.bytes) * 8 / 1e6 / report.seconds;
+  auto moved = nlohmann::ordered_json::array();
+  for (const FlowMoved& flow : report.moved)
+    moved.push_back({{"local", flow.local}, {"bytes", flow.bytes}});
   return {{"bytes", report.bytes},
           {"seconds", report.seconds},
           {"goodput_mbit", mbit},
@@ -331,7 +344,7 @@ nlohmann::ordered_json to_json(const BulkReport& report) {
           {"flows_finished", report.flows_finished},
           {"errors", report.errors},
           {"retransmits", report.retransmits},
-          {"locals", report.locals},
+          {"moved", moved},
           {"datagrams_sent", report.datagrams_sent},
           {"datagrams_blocked", report.datagrams_blocked},
           {"interval_bytes", report.interval_bytes}};

@@ -25,6 +25,12 @@ struct BulkOptions {
   Timing timing;
 };
 
+/// One flow, from its beginning to its end.
+struct FlowMoved {
+  std::string local;  ///< address and port
+  std::uint64_t bytes = 0;
+};
+
 /// Counted where buffers cannot lie: what the peer acknowledged (TCP upload), what arrived here
 /// (download) or at the server (UDP).
 struct BulkReport {
@@ -33,7 +39,7 @@ struct BulkReport {
   std::vector<std::uint64_t> interval_bytes;  ///< TCP only
   std::uint64_t flows_started = 0;
   std::uint64_t flows_finished = 0;
-  std::vector<std::string> locals;  ///< address and port of each flow that came to stand: the truth
+  std::vector<FlowMoved> moved;  ///< what each flow moved in all: the truth about elephants
   std::uint64_t errors = 0;
   std::uint64_t retransmits = 0;        ///< TCP upload
   std::uint64_t datagrams_sent = 0;     ///< UDP, within the measured time
