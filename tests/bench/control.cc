@@ -244,18 +244,22 @@ Result<Plan> plan_of(const Snapshot& snapshot, const Policy& policy) {
 Result<void> plans(const ControlOptions& options, const WatchedHost& host, const Policy& policy) {
   const Snapshot snapshot = snapshot_with(host, 1000);
   std::vector<double> samples;
-  std::size_t actions = 0;
+  std::size_t actions = 0, rows = 0;
   for (int round = 0; round < options.rounds * 4; ++round) {
     Result<Plan> plan;
     samples.push_back(milliseconds_for([&] { plan = plan_of(snapshot, policy); }));
     if (!plan) return std::unexpected(plan.error());
     actions = plan->actions.size();
+    const auto* members = std::get_if<Members>(&plan->actions.back().after);
+    rows = members == nullptr ? 0 : members->rows.size();
+    if (rows < 1000)
+      return fail(ErrorKind::refused, "the plan does not give 1,000 workloads a class");
   }
   print({.name = "control/plan_1000",
          .measured = median(samples),
          .unit = "ms for 1,000 workloads",
          .goal = {Goal::Kind::at_most, 50},
-         .detail = {{"actions", actions}, {"max_ms", percentile(samples, 1)}}});
+         .detail = {{"actions", actions}, {"rows", rows}, {"max_ms", percentile(samples, 1)}}});
   return {};
 }
 
