@@ -20,7 +20,7 @@ struct connection {
   struct ankus_flow_key plain;      /* of the original tuple: what the initiator believes */
   struct ankus_flow_key translated; /* of the reply tuple: equal to plain where there is no NAT */
   int plain_original, translated_original; /* direction of original traffic in each key */
-  int nat;
+  int nat, seen_reply;
   __u16 zone;
   /* The key under which the connection is filed, see wire_key(). A copy and no pointer to one of
    * the above: the verifier would follow each pointer's path to the end by itself. */
@@ -58,12 +58,15 @@ static __always_inline int has_ports(__u8 protocol) {
 
 static __always_inline int read_connection(struct connection *c, struct nf_conn *ct) {
   struct nf_conntrack_tuple tuple;
+  unsigned long status;
 
   c->ct = ct;
   if (bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[0].tuple)) return 0;
   if (!has_ports(tuple.protonum)) return 0;
   c->plain_original = ankus_key_of(&c->plain, &tuple);
-  c->nat = !!(BPF_CORE_READ(ct, status) & IPS_NAT_MASK);
+  status = BPF_CORE_READ(ct, status);
+  c->nat = !!(status & IPS_NAT_MASK);
+  c->seen_reply = !!(status & IPS_SEEN_REPLY);
   c->zone = bpf_core_field_exists(ct->zone) ? BPF_CORE_READ(ct, zone.id) : 0;
   if (!c->nat) return 1;
   if (bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[1].tuple)) return 0;
@@ -213,16 +216,35 @@ static __always_inline void copy_accounting(const struct ankus_flow_key *key, st
   copy_direction(key, flow, counters + 2, !original, now);
 }
 
+/* An entry of an ended connection starts from nothing. Its owner goes too, unless the workload's own
+ * device files this connection under this very key and has just said whose it is. */
+__noinline int ankus_forget_former(struct ankus_flow *flow, int nat, __u32 now) {
+  if (!flow) return 0;
+  if (flow->flags & ANKUS_FLOW_CT && (nat || !(flow->flags & ANKUS_FLOW_OWNER_DEVICE))) {
+    ankus_give_to(flow, 0, 0, 0);
+    __builtin_memset(&flow->inner, 0, sizeof flow->inner);
+  }
+  begin_again(flow, now);
+  flow->flags &= ~(ANKUS_FLOW_ALIAS | ANKUS_FLOW_ACCT | ANKUS_FLOW_OTHER_SEEN | ANKUS_FLOW_OWNER_TRIED);
+  return 0;
+}
+
+/* Files a connection under c->key. */
 static __always_inline struct ankus_flow *begin_flow(struct connection *c, __u32 now) {
   struct ankus_flow *flow = bpf_map_lookup_elem(&ankus_flows, &c->key);
 
-  if (flow) begin_again(flow, now); /* the device saw its first packet, or an older one had its tuple */
+  if (flow) ankus_forget_former(flow, c->nat, now); /* an older one's, or made at a device just before */
   else flow = make_flow(&c->key, 0, 0, 0, now);
   if (!flow || (flow->flags & ANKUS_FLOW_AGGREGATE)) return flow;
   flow->ct = (__u64)(unsigned long)c->ct;
-  flow->flags = (flow->flags & ~(ANKUS_FLOW_ALIAS | ANKUS_FLOW_ACCT)) | ANKUS_FLOW_CT |
-                (c->nat ? 0 : ANKUS_FLOW_OTHER_SEEN);
+  flow->flags |= ANKUS_FLOW_CT | (c->nat ? 0 : ANKUS_FLOW_OTHER_SEEN);
   return flow;
+}
+
+/* Conntrack reuses an nf_conn's memory at once: the same address and the same tuple may be a new
+ * connection. One that has not seen a reply, where we have counted some, is. */
+static __always_inline int is_successor(const struct connection *c, const struct ankus_flow *flow) {
+  return !c->seen_reply && flow->packets[!(c->original & 1)] != 0;
 }
 
 /* One packet of one connection. `in`, `out`: ifindex of the devices, 0 if none or not known yet. */
@@ -248,6 +270,7 @@ static __always_inline void visit(struct sk_buff *skb, __u32 in_ifindex, __u32 o
 #endif
   now = now_jiffies();
   flow = find_flow(&c);
+  if (flow && is_successor(&c, flow)) flow = 0;
   if (!flow || !flow->owner || !(flow->flags & ANKUS_FLOW_OTHER_SEEN)) {
     in = device_at(in_ifindex);
     out = device_at(out_ifindex);

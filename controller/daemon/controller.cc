@@ -19,6 +19,8 @@ namespace {
 
 constexpr seconds kDriftEvery{5};
 constexpr seconds kRememberEvery{60};
+/// Must leave the memberships' lease (30 s) several renewals.
+constexpr seconds kPlanEvery{5};
 
 bool is_membership(const Knob& knob) { return std::holds_alternative<knob::Membership>(knob); }
 
@@ -36,6 +38,19 @@ std::string devices_line(const Plan& plan) {
     if (const Device* device = device_of(action.knob))
       if (std::ranges::find(names, device->name) == names.end()) names.push_back(device->name);
   return names.empty() ? "no device" : join(names, ", ");
+}
+
+/// What a plan depends on, as far as it changes by itself.
+std::uint64_t signature(const Snapshot& snapshot) {
+  std::string text;
+  for (const WorkloadState& state : snapshot.workloads)
+    text += std::to_string(state.workload.id) + std::string(to_text(state.footprint.weight)) +
+            (state.workload.opted_out ? "-" : "+");
+  for (const Link& link : snapshot.links)
+    text += std::to_string(link.device.ifindex) + link.device.name + link.root_kind +
+            to_text(link.root_handle) + (link.up ? "u" : "d") +
+            (link.has_default_route ? "r" : "-") + (link.foreign_clsact ? "c" : "-");
+  return stable_hash(text);
 }
 
 std::set<std::uint32_t> classified_devices(const std::vector<HeldKnob>& held) {
@@ -142,6 +157,22 @@ Result<void> Controller::tick() {
     for (const HeldKnob& gone : drift->gone) log("gone knob=" + ankus::quoted(to_text(gone.knob)));
     if (*drift != Drift{}) after_change();
   }
+  if (now - remembered_at_ >= kRememberEvery) {
+    remembered_at_ = now;
+    remember_footprints();
+  }
+  // A quiet host costs next to nothing: a plan is made when something that it depends on has
+  // changed, and now and then.
+  const std::uint64_t look = signature(snapshot_);
+  if (!plan_due_ && look == planned_on_ && now - planned_at_ < kPlanEvery) return {};
+  plan_due_ = false;
+  planned_on_ = look;
+  planned_at_ = now;
+  return act();
+}
+
+/// Plans, keeps the memberships up to date, and in mode enforce applies.
+Result<void> Controller::act() {
   auto plan = make(policies_);
   if (!plan) return std::unexpected(plan.error());
   last_plan_ = *plan;
@@ -168,10 +199,6 @@ Result<void> Controller::tick() {
     audit("plan", id_of(*plan),
           "would take " + std::to_string(plan->actions.size()) + " actions on " +
               devices_line(*plan));
-  }
-  if (now - remembered_at_ >= kRememberEvery) {
-    remembered_at_ = now;
-    remember_footprints();
   }
   return {};
 }
@@ -225,6 +252,7 @@ Result<Applied> Controller::carry_out(const Plan& plan, const ApplyOptions& opti
 /// The sensors follow what is in force now: the classifier sees the uplink's packets itself, and
 /// what is held must go on being fed after us.
 void Controller::after_change() {
+  plan_due_ = true;
   if (auto done = look(policies_); !done) log("look: " + done.error().text);
   const auto held = parts_.journal.held();
   if (held && held->empty()) {
@@ -236,6 +264,7 @@ void Controller::after_change() {
 }
 
 Result<void> Controller::reload() {
+  plan_due_ = true;
   auto loaded = load_policies(parts_.options.policies, parts_.options.config_dir);
   if (!loaded) return std::unexpected(loaded.error());
   policies_ = std::move(*loaded);
@@ -314,6 +343,7 @@ Result<Undone> Controller::rollback(const std::string& id, const std::string& by
 }
 
 Result<void> Controller::pause(const std::string& by) {
+  plan_due_ = true;
   auto controls = parts_.journal.controls();
   if (!controls) return std::unexpected(controls.error());
   controls->paused = true;
@@ -323,6 +353,7 @@ Result<void> Controller::pause(const std::string& by) {
 }
 
 Result<void> Controller::resume(const std::string& by) {
+  plan_due_ = true;
   auto controls = parts_.journal.controls();
   if (!controls) return std::unexpected(controls.error());
   controls->paused = false;
@@ -335,6 +366,7 @@ Result<void> Controller::resume(const std::string& by) {
 }
 
 Result<std::string> Controller::set_opted_out(const std::string& workload, bool opted_out) {
+  plan_due_ = true;
   const WorkloadState* found = nullptr;
   for (const WorkloadState& state : snapshot_.workloads) {
     if (std::to_string(state.workload.id) != workload && state.workload.name != workload) continue;

@@ -75,6 +75,7 @@ class Controller {
   Result<void> look(const LoadedPolicies& policies);
   Result<Plan> make(const LoadedPolicies& policies);
   Result<Applied> carry_out(const Plan& plan, const ApplyOptions& options);
+  Result<void> act();
   Result<void> tend_membership(const Plan& plan);
   void after_change();
   bool cooled_down(const Plan& plan);
@@ -87,6 +88,9 @@ class Controller {
   Plan last_plan_;
   std::string audited_plan_;  ///< id of the last plan that was put into history
   std::string failed_plan_;   ///< id of the last that failed: not tried again until it changes
+  bool plan_due_ = true;
+  std::uint64_t planned_on_ = 0;  ///< signature of the snapshot of the last plan
+  MonotonicTime planned_at_;
   MonotonicTime acted_at_, drift_checked_at_, remembered_at_;
   bool acted_ = false;
   std::vector<std::string> log_;

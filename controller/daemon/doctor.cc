@@ -102,8 +102,7 @@ Check check_link(const Link& link) {
   if (link.speed)
     text += "; " + to_text(*link.speed);
   else
-    text += "; reports no speed that can be trusted, so [link." + link.device.name +
-            "] must state a rate";
+    text += "; reports no speed that can be trusted, so the policy must state its rate";
   if (link.root_kind == "mq" || link.transmit_queues > 1) {
     text += "; " + std::to_string(link.transmit_queues) +
             " transmit queues, and HTB has one lock for all";

@@ -95,8 +95,6 @@ int run(const Options& options) {
   if (!policies) return complain(policies.error(), kUsage);
   auto journal = open_journal(options, clock);
   if (!journal) return complain(journal.error());
-  const auto held = (*journal)->held();
-  if (!held) return complain(held.error());
   // Maps of an earlier run are of use only as long as something feeds on them.
   auto numbers = (*journal)->workload_numbers();
   if (!numbers) return complain(numbers.error());
@@ -116,7 +114,13 @@ int run(const Options& options) {
                          .journal = **journal,
                          .clock = clock},
                         std::move(*policies));
-  if (auto done = controller.recover(); !done) return complain(done.error());
+  if (!options.dry_run) {  // which writes nothing, not even what an earlier run has left half done
+    if (auto done = controller.recover(); !done) return complain(done.error());
+    const auto held = (*journal)->held();
+    if (!held) return complain(held.error());
+    if (auto done = actuator->renew_classifiers(*held); !done)
+      std::cerr << "the classifiers go on with the former program: " << done.error().text << '\n';
+  }
 
   if (options.once) return run_once(options, controller, **observer, *actuator, clock);
 

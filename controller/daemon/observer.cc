@@ -15,6 +15,7 @@ constexpr seconds kSweepEvery{10};
 constexpr seconds kIdleFlow{60};
 constexpr seconds kIdleFlowWhenFull{5};
 constexpr seconds kConntrackEvery{5};
+constexpr seconds kScanEvery{5};
 constexpr std::uint32_t kLoopback = 1;
 /// No device's header: a row that an earlier run left is never taken for what it should be now.
 constexpr std::uint32_t kNotAttached = ~0U;
@@ -100,8 +101,13 @@ Result<void> Observer::refresh(MonotonicTime now) {
   snapshot_.links = std::move(*links);
   snapshot_.host.free_ifindex = free_ifindex(snapshot_.links);
   snapshot_.at = now;
-  if (auto done = find_workloads(now); !done) return done;
-  attach_workloads();
+  // Events say when to look again; a look now and then finds what they did not tell.
+  if (something_changed() || now - scanned_at_ >= kScanEvery) {
+    if (auto done = find_workloads(now); !done) return done;
+    scanned_at_ = now;
+    workloads_stale_ = false;
+    attach_workloads();
+  }
   if (!attachments_->conntrack() && now - conntrack_tried_at_ >= kConntrackEvery) {
     conntrack_tried_at_ = now;
     programs_->load_conntrack();  // its module may have come since
@@ -282,6 +288,7 @@ void Observer::measure(MonotonicTime now) {
                                                     ? std::optional(memory->second)
                                                     : std::nullopt))
                   .first;
+      known->second.footprint.since = now;
       usage_[id] = *usage;
     }
     const Usage before = std::exchange(usage_[id], *usage);
@@ -390,7 +397,8 @@ std::vector<int> Observer::fds() const {
 
 bool Observer::something_changed() {
   const auto changed = inventory_->changed_since_last();
-  return !changed || *changed;  // when we cannot know, look
+  if (!changed || *changed) workloads_stale_ = true;  // when we cannot know, look
+  return workloads_stale_;
 }
 
 Result<void> Observer::persist() const {

@@ -60,7 +60,7 @@ class Observer {
 
   /// For epoll: readable when a device, a workload or an elephant has come or gone.
   std::vector<int> fds() const;
-  /// Whether a link, a namespace or a cgroup has changed since the last call.
+  /// Whether a link, a namespace or a cgroup has changed since the last refresh.
   bool something_changed();
 
   /// Makes maps and links outlive the process, so that what is in force goes on being fed.
@@ -96,7 +96,7 @@ class Observer {
   std::map<WorkloadId, NumberedWorkload> unkept_;  ///< numbers that the next run must know
   std::set<WorkloadId> uncleared_;                 ///< numbers with rows of their former workloads
   int silent_ticks_ = 0;
-  MonotonicTime measured_at_, swept_at_, conntrack_tried_at_;
+  MonotonicTime scanned_at_, measured_at_, swept_at_, conntrack_tried_at_;
   bool workloads_stale_ = true;
 };
 

@@ -280,6 +280,25 @@ TEST_F(SensorAlone, AConnectionThatReusesATupleStartsFromNothing) {
     }
 }
 
+TEST_F(SensorAlone, AMasqueradedTupleThatAnotherContainerTakesOverIsItsOwn) {
+  Lab lab("--bridged --containers 'web:light backup:heavy'");
+  Watched watched(lab, Watched::Devices::best);
+  constexpr std::uint16_t kPort = 40'001;
+  ASSERT_EQ(send_udp(lab.container("web"), lab.server(), "10.77.0.2", 7003, 30, 200, 10, kPort),
+            kPort);
+  const auto first = watched.flow(kPort, IPPROTO_UDP);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->owner, kWeb);
+  ASSERT_EQ(run("conntrack -F").code, 0);
+  // The masquerade keeps a free port: on the wire this connection looks like the one before.
+  ASSERT_EQ(send_udp(lab.container("backup"), lab.server(), "10.77.0.2", 7003, 5, 200, 1, kPort),
+            kPort);
+  const auto second = watched.flow(kPort, IPPROTO_UDP);
+  ASSERT_TRUE(second);
+  EXPECT_EQ(second->owner, kBackup);
+  EXPECT_EQ(second->packets_out, 5U) << "and inherits nothing";
+}
+
 TEST_F(SensorAlone, AFullMapIsCountedAndNeverAMouse) {
   Lab lab("--bridged --containers 'web:light backup:heavy'");
   Watched watched(lab, Watched::Devices::best, {}, 8);

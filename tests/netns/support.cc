@@ -148,7 +148,8 @@ std::string Lab::value(const std::string& variable) const {
 std::string host_state(const Lab& lab) {
   return run("tc qdisc show; for d in $(ip -o link show | cut -d: -f2 | cut -d@ -f1); do "
              "tc class show dev $d; tc filter show dev $d ingress; tc filter show dev $d egress; "
-             "done 2>/dev/null; ip -o link show | sed 's/ qlen [0-9]*//; s/state UNKNOWN/state UP/'; find " +
+             "done 2>/dev/null; ip -o link show | sed 's/ qlen [0-9]*//; s/state UNKNOWN/state "
+             "UP/'; find " +
              lab.pin_dir() + " 2>/dev/null")
       .output;
 }
@@ -193,13 +194,16 @@ std::uint16_t send_tcp(const std::string& from, const std::string& to, const std
 }
 
 std::uint16_t send_udp(const std::string& from, const std::string& to, const std::string& address,
-                       std::uint16_t port, int count, int size, int answers) {
+                       std::uint16_t port, int count, int size, int answers,
+                       std::uint16_t from_port) {
   const UniqueFd server = bind_in(to, address, port, SOCK_DGRAM);
   if (!server) return 0;
   std::uint16_t source = 0;
   in_namespace(from, [&] {
     Address server_address = address_of(address, port);
     const UniqueFd client = make_socket(server_address.family, SOCK_DGRAM);
+    Address own = address_of(server_address.family == AF_INET ? "0.0.0.0" : "::", from_port);
+    if (bind(client.get(), generic(own), own.length) != 0) return;
     if (connect(client.get(), generic(server_address), server_address.length) != 0) return;
     const std::vector<char> data(static_cast<std::size_t>(size), 'u');
     std::vector<char> buffer(65536);

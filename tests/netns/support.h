@@ -58,8 +58,10 @@ struct Via {
 /// discards; returns the client's port, 0 if nothing came through within 10 s.
 std::uint16_t send_tcp(const std::string& from, const std::string& to, const std::string& address,
                        std::uint16_t port, std::uint64_t bytes, const Via& via = {});
-/// Sends `count` datagrams of `size` bytes, `answers` of which are echoed; the client's port.
+/// Sends `count` datagrams of `size` bytes, `answers` of which are echoed; the client's port, which
+/// may be asked for.
 std::uint16_t send_udp(const std::string& from, const std::string& to, const std::string& address,
-                       std::uint16_t port, int count, int size, int answers);
+                       std::uint16_t port, int count, int size, int answers,
+                       std::uint16_t from_port = 0);
 
 }  // namespace ankus
