@@ -25,7 +25,9 @@ struct WallTime {
   auto operator<=>(const WallTime&) const = default;
 };
 
-inline nanoseconds operator-(MonotonicTime a, MonotonicTime b) { return a.since_boot - b.since_boot; }
+inline nanoseconds operator-(MonotonicTime a, MonotonicTime b) {
+  return a.since_boot - b.since_boot;
+}
 inline MonotonicTime operator+(MonotonicTime t, nanoseconds d) { return {t.since_boot + d}; }
 inline nanoseconds operator-(BootTime a, BootTime b) { return a.since_boot - b.since_boot; }
 inline BootTime operator+(BootTime t, nanoseconds d) { return {t.since_boot + d}; }

@@ -8,21 +8,16 @@ ErrorKind error_kind(int err) {
     case ENOENT:
     case ESRCH:
     case ENODEV:
-    case ENXIO:
-      return ErrorKind::gone;
+    case ENXIO: return ErrorKind::gone;
     case EOPNOTSUPP:
-    case ENOSYS:
-      return ErrorKind::unsupported;
+    case ENOSYS: return ErrorKind::unsupported;
     case EAGAIN:
     case EBUSY:
     case EINTR:
-    case ENOBUFS:
-      return ErrorKind::busy;
+    case ENOBUFS: return ErrorKind::busy;
     case EINVAL:
-    case ERANGE:
-      return ErrorKind::invalid;
-    default:
-      return ErrorKind::refused;
+    case ERANGE: return ErrorKind::invalid;
+    default: return ErrorKind::refused;
   }
 }
 

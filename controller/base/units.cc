@@ -17,12 +17,13 @@ struct Unit {
   double factor;
 };
 
-constexpr Unit kByteUnits[] = {{"B", 1},       {"KB", 1e3},        {"MB", 1e6},          {"GB", 1e9},
-                               {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}};
+constexpr Unit kByteUnits[] = {
+    {"B", 1},        {"KB", 1e3},        {"MB", 1e6},          {"GB", 1e9},
+    {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}};
 constexpr Unit kRateUnits[] = {{"bit", 1}, {"Kbit", 1e3}, {"Mbit", 1e6}, {"Gbit", 1e9}};
 constexpr Unit kShareUnits[] = {{"%", 0.01}};
-constexpr Unit kTimeUnits[] = {{"ns", 1},   {"us", 1e3},  {"ms", 1e6},
-                               {"s", 1e9},  {"m", 60e9},  {"h", 3600e9}};
+constexpr Unit kTimeUnits[] = {{"ns", 1},  {"us", 1e3}, {"ms", 1e6},
+                               {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
 
 Result<double> parse_number_with_unit(std::string_view text, std::string_view what,
                                       std::span<const Unit> units) {
@@ -108,8 +109,10 @@ std::string to_text(nanoseconds duration) {
   if (count < 0) return "-" + scaled_text(-count, kTimeUnits, "");
   // Minutes and hours only where they come out whole: "90s", not "1.5m".
   std::span<const Unit> units = std::span(kTimeUnits).first(4);
-  if (std::fmod(count, 3600e9) == 0 && count > 0) units = kTimeUnits;
-  else if (std::fmod(count, 60e9) == 0 && count > 0) units = std::span(kTimeUnits).first(5);
+  if (std::fmod(count, 3600e9) == 0 && count > 0)
+    units = kTimeUnits;
+  else if (std::fmod(count, 60e9) == 0 && count > 0)
+    units = std::span(kTimeUnits).first(5);
   return scaled_text(count, units, "");
 }
 

@@ -23,7 +23,7 @@ std::string to_text(const Endpoint& endpoint);
 
 /// What Ankus knows of one flow, as people read it: seen from its owner.
 struct Flow {
-  Endpoint local;             ///< as the owner sees itself (before NAT)
+  Endpoint local;  ///< as the owner sees itself (before NAT)
   Endpoint remote;
   Endpoint wire_local;        ///< as the wire beyond the uplink sees it (after NAT)
   std::uint8_t protocol = 0;  ///< IPPROTO_*
@@ -31,8 +31,8 @@ struct Flow {
   WorkloadId owner = 0;
   Bytes transmitted, received;  ///< from and to the owner; counted at layer 3
   std::uint64_t packets_out = 0, packets_in = 0;
-  bool conntracked = false;   ///< counted by conntrack's sensor, else by the device's
-  bool fast = false;          ///< moves more than the policy's share of the link now
+  bool conntracked = false;  ///< counted by conntrack's sensor, else by the device's
+  bool fast = false;         ///< moves more than the policy's share of the link now
   bool elephant = false;
   nanoseconds age{}, idle{};
 

@@ -97,15 +97,16 @@ struct IfbDevice {
 /// A hierarchical token bucket qdisc (tc-htb(8)).
 struct HtbRoot {
   TcHandle handle;
-  std::uint16_t default_minor = 0;  ///< class of packets that carry none; fixed for the qdisc's life
-  std::uint32_t direct_packets = 0; ///< direct_qlen: queue of packets that bypass all classes
+  std::uint16_t default_minor =
+      0;  ///< class of packets that carry none; fixed for the qdisc's life
+  std::uint32_t direct_packets = 0;  ///< direct_qlen: queue of packets that bypass all classes
   auto operator<=>(const HtbRoot&) const = default;
 };
 struct HtbClass {
   TcHandle parent;
   BitRate rate, ceil;
-  Bytes burst, cburst;        ///< the kernel keeps them in ticks of 64 ns: read back to within one tick
-  std::uint32_t priority = 0; ///< 0 is served first, 7 last
+  Bytes burst, cburst;  ///< the kernel keeps them in ticks of 64 ns: read back to within one tick
+  std::uint32_t priority = 0;  ///< 0 is served first, 7 last
   Bytes quantum;
   auto operator<=>(const HtbClass&) const = default;
 };
@@ -133,8 +134,8 @@ struct RedirectTo {
 /// The classes of one workload's traffic (minor numbers below kOurMajor).
 struct Member {
   WorkloadId workload = 0;
-  std::uint16_t slow_class = 0;   ///< of its flows that are known and not fast
-  std::uint16_t fast_class = 0;   ///< of its flows that are fast now
+  std::uint16_t slow_class = 0;  ///< of its flows that are known and not fast
+  std::uint16_t fast_class = 0;  ///< of its flows that are fast now
   Weight weight = Weight::unknown;
   auto operator<=>(const Member&) const = default;
 };

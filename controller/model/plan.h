@@ -18,7 +18,8 @@ struct Action {
 };
 Action inverse(const Action& action);
 
-/// Short and stable: the same knob set to the same value has the same id on each run ("a-3f9c2e1b").
+/// Short and stable: the same knob set to the same value has the same id on each run
+/// ("a-3f9c2e1b").
 std::string id_of(const Action& action);
 
 /// Something the policy asks for that Ankus will not do here, and why.

@@ -25,10 +25,11 @@ std::optional<WorkloadKind> workload_kind_from_text(std::string_view text);
 /// directory's birth time where the kernel tells it; a container made by `ip netns` alone has no
 /// cgroup of its own and is known by its namespace's inode and the host side of its veth.
 struct WorkloadIdentity {
-  std::uint64_t cgroup_id = 0;       ///< inode of the cgroup v2 directory, 0 if none of its own
-  nanoseconds cgroup_born{};         ///< statx(2) stx_btime, else 0: kernfs has none (ids are not reused), its ctime moves
-  std::uint64_t netns_inode = 0;     ///< of /proc/PID/ns/net; 0 for host services
-  std::uint32_t ifindex = 0;         ///< host side of the veth, or the tap; 0 for host services
+  std::uint64_t cgroup_id = 0;  ///< inode of the cgroup v2 directory, 0 if none of its own
+  nanoseconds cgroup_born{};  ///< statx(2) stx_btime, else 0: kernfs has none (ids are not reused),
+                              ///< its ctime moves
+  std::uint64_t netns_inode = 0;  ///< of /proc/PID/ns/net; 0 for host services
+  std::uint32_t ifindex = 0;      ///< host side of the veth, or the tap; 0 for host services
 
   auto operator<=>(const WorkloadIdentity&) const = default;
 };
@@ -44,7 +45,7 @@ struct NumberedWorkload {
 
 /// What the numbers in one set of BPF maps stand for.
 struct WorkloadNumbers {
-  std::uint32_t maps = 0;  ///< which set: the kernel's id of its flow map; 0: of none
+  std::uint32_t maps = 0;              ///< which set: the kernel's id of its flow map; 0: of none
   std::vector<NumberedWorkload> rows;  ///< ascending by number
 
   bool operator==(const WorkloadNumbers&) const = default;
@@ -72,15 +73,15 @@ std::optional<Weight> weight_from_text(std::string_view text);
 /// A workload's network footprint: the weight, the numbers it was decided on, and why.
 struct Footprint {
   Weight weight = Weight::unknown;
-  BitRate transmit;              ///< smoothed over the decision window
+  BitRate transmit;  ///< smoothed over the decision window
   BitRate receive;
   double packets_per_second = 0;
   double new_flows_per_second = 0;
-  std::uint32_t elephants = 0;   ///< flows that are elephants now
-  Share elephant_share;          ///< of its bytes in the window that elephants moved
-  bool learnt = false;           ///< taken from the memory of its label, not yet confirmed here
-  std::string reason;            ///< one line with numbers: "moved 182 Mbit/s, 98% by 4 elephants"
-  MonotonicTime since;           ///< of this weight
+  std::uint32_t elephants = 0;  ///< flows that are elephants now
+  Share elephant_share;         ///< of its bytes in the window that elephants moved
+  bool learnt = false;          ///< taken from the memory of its label, not yet confirmed here
+  std::string reason;           ///< one line with numbers: "moved 182 Mbit/s, 98% by 4 elephants"
+  MonotonicTime since;          ///< of this weight
 
   bool operator==(const Footprint&) const = default;
 };

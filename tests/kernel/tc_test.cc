@@ -56,8 +56,10 @@ TEST(Tc, ReadsClassesAlsoThoseOver32Bit) {
   EXPECT_EQ(classes[1].htb->ceil, 25'000'000U);
   EXPECT_EQ(classes[1].htb->priority, 3U);
   EXPECT_EQ(classes[1].htb->quantum, 60'000U);
-  EXPECT_NEAR(static_cast<double>(tc::burst_bytes(classes[1].htb->burst, 15'000'000)), 15 * 1024, 16);
-  EXPECT_NEAR(static_cast<double>(tc::burst_bytes(classes[1].htb->cburst, 25'000'000)), 16 * 1024, 16);
+  EXPECT_NEAR(static_cast<double>(tc::burst_bytes(classes[1].htb->burst, 15'000'000)), 15 * 1024,
+              16);
+  EXPECT_NEAR(static_cast<double>(tc::burst_bytes(classes[1].htb->cburst, 25'000'000)), 16 * 1024,
+              16);
 }
 
 TEST(Tc, ReadsFilters) {
