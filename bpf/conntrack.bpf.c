@@ -20,7 +20,7 @@ struct connection {
   struct ankus_flow_key plain;      /* of the original tuple: what the initiator believes */
   struct ankus_flow_key translated; /* of the reply tuple: equal to plain where there is no NAT */
   int plain_original, translated_original; /* direction of original traffic in each key */
-  int nat, seen_reply;
+  int nat, seen_reply, ended;
   __u16 zone;
   /* The key under which the connection is filed, see wire_key(). A copy and no pointer to one of
    * the above: the verifier would follow each pointer's path to the end by itself. */
@@ -67,6 +67,11 @@ static __always_inline int read_connection(struct connection *c, struct nf_conn 
   status = BPF_CORE_READ(ct, status);
   c->nat = !!(status & IPS_NAT_MASK);
   c->seen_reply = !!(status & IPS_SEEN_REPLY);
+  c->ended = 0;
+  if (tuple.protonum == 6) {
+    __u8 state = BPF_CORE_READ(ct, proto.tcp.state);
+    c->ended = state == 7 /* TCP_CONNTRACK_TIME_WAIT */ || state == 8 /* CLOSE */;
+  }
   c->zone = bpf_core_field_exists(ct->zone) ? BPF_CORE_READ(ct, zone.id) : 0;
   if (!c->nat) return 1;
   if (bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[1].tuple)) return 0;
@@ -225,7 +230,8 @@ __noinline int ankus_forget_former(struct ankus_flow *flow, int nat, __u32 now) 
     __builtin_memset(&flow->inner, 0, sizeof flow->inner);
   }
   begin_again(flow, now);
-  flow->flags &= ~(ANKUS_FLOW_ALIAS | ANKUS_FLOW_ACCT | ANKUS_FLOW_OTHER_SEEN | ANKUS_FLOW_OWNER_TRIED);
+  flow->flags &= ~(ANKUS_FLOW_ALIAS | ANKUS_FLOW_ACCT | ANKUS_FLOW_OTHER_SEEN | ANKUS_FLOW_OWNER_TRIED |
+                   ANKUS_FLOW_ENDED);
   return 0;
 }
 
@@ -284,6 +290,7 @@ static __always_inline void visit(struct sk_buff *skb, __u32 in_ifindex, __u32 o
     if (!flow->owner) find_owner(skb, &c, flow, in, out, direction);
   }
   flow->seen = now;
+  if (c.ended) flow->flags |= ANKUS_FLOW_ENDED;
   direction = reply ? !c.original : c.original;
   if (read_accounting(c.ct, counters)) {
     flow->flags |= ANKUS_FLOW_ACCT;

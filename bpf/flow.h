@@ -89,6 +89,18 @@ static __always_inline void count_packet(const struct ankus_flow_key *key, struc
   ankus_counted(key, flow, &moved);
 }
 
+/* Wakes user space, at most once a tick, to sweep out what has ended. */
+static __always_inline void tell_full(const struct ankus_flow_key *key, const struct ankus_flow *flow,
+                                      __u32 now) {
+  __u32 zero = 0;
+  struct ankus_pressure *pressure = bpf_map_lookup_elem(&ankus_pressure, &zero);
+
+  count(ANKUS_COUNT_MAP_FULL);
+  if (!pressure || pressure->told_at == now) return;
+  pressure->told_at = now;
+  tell(ANKUS_TABLE_FULL, key, flow);
+}
+
 /* Puts a fresh entry into the table, unless another CPU has just done it. Over the owner's quota its
  * further flows share one entry, and `key` becomes that one's. Global, to be verified once. */
 __noinline int ankus_insert_flow(struct ankus_flow_key *key, __u32 owner, __u32 flags, __u32 ifindex,
@@ -118,7 +130,7 @@ __noinline int ankus_insert_flow(struct ankus_flow_key *key, __u32 owner, __u32 
   }
   error = (int)bpf_map_update_elem(&ankus_flows, key, &fresh, BPF_NOEXIST);
   if (error == 0) __sync_fetch_and_add(&bucket->live_flows, 1);
-  else if (error == -7 /* E2BIG */ || error == -12 /* ENOMEM */) count(ANKUS_COUNT_MAP_FULL);
+  else if (error == -7 /* E2BIG */ || error == -12 /* ENOMEM */) tell_full(key, &fresh, now);
   else if (error == -16 /* EBUSY */) count(ANKUS_COUNT_MAP_BUSY);
   return 0;
 }

@@ -75,12 +75,19 @@ enum nf_ct_ext_id { NF_CT_EXT_ACCT = 3 };
 struct nf_ct_ext {
   __u8 offset[9];
 } KERNEL;
+struct ip_ct_tcp {
+  __u8 state;
+} KERNEL;
+union nf_conntrack_proto {
+  struct ip_ct_tcp tcp;
+} KERNEL;
 struct nf_conn {
   struct nf_conntrack_zone zone;
   struct nf_conntrack_tuple_hash tuplehash[2];
   unsigned long status;
   possible_net_t ct_net;
   struct nf_ct_ext *ext;
+  union nf_conntrack_proto proto;
 } KERNEL;
 
 #define IPS_SEEN_REPLY (1 << 1)

@@ -65,6 +65,13 @@ struct {
 } ankus_config SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct ankus_pressure);
+} ankus_pressure SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
   __uint(max_entries, ANKUS_COUNTERS);
   __type(key, __u32);

@@ -24,6 +24,7 @@ struct packet {
   __u32 ifindex, from_ifindex;
   __u32 length; /* layer 3 */
   __u32 now;
+  int begins, ends; /* TCP: a SYN, a FIN or RST */
 };
 
 /* Skips IPv6 extension headers; returns the transport header's offset, 0 for a later fragment. */
@@ -74,6 +75,12 @@ static __always_inline int parse(struct packet *p, __be16 protocol) {
   }
   if (transport && (next == 6 || next == 17 || next == 132 || next == 136 || next == 33))
     if (load(p->context, transport, ports, sizeof ports)) return 0;
+  if (transport && next == 6) {
+    __u8 flags = 0;
+    if (load(p->context, transport + 13, &flags, 1)) return 0;
+    p->begins = flags & 2;
+    p->ends = flags & 5;
+  }
   p->key.protocol = next;
   p->key.zone = 0;
   p->direction = ankus_canonical(&p->key, source, ports[0], target, ports[1]);
@@ -85,6 +92,8 @@ static __always_inline struct ankus_flow *flow_of(struct packet *p) {
 }
 
 static __always_inline void count_here(struct packet *p, struct ankus_flow *flow) {
+  if (p->ends) flow->flags |= ANKUS_FLOW_ENDED;
+  if (p->begins) flow->flags &= ~ANKUS_FLOW_ENDED;
   if (flow->flags & (ANKUS_FLOW_CT | ANKUS_FLOW_ALIAS)) return;
   if (flow->count_if == p->ifindex) count_packet(&p->key, flow, p->direction, p->length, p->now);
 }

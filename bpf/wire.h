@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Bumped whenever a layout below changes: pinned maps of another version are not reused. */
-#define ANKUS_WIRE_VERSION 1
+#define ANKUS_WIRE_VERSION 2
 
 #define ANKUS_MAX_WORKLOADS 4096
 #define ANKUS_MAX_DEVICES 8192
@@ -41,7 +41,8 @@ enum ankus_flow_flag {
   ANKUS_FLOW_OTHER_SEEN = 32,  /* the inner side has been found, or there is no NAT */
   ANKUS_FLOW_AGGREGATE = 64,   /* stands for all flows of an owner over its quota */
   ANKUS_FLOW_ACCT = 128,       /* counters are conntrack's own, exact */
-  ANKUS_FLOW_OWNER_TRIED = 256 /* the dear ways to find the owner were tried once */
+  ANKUS_FLOW_OWNER_TRIED = 256, /* the dear ways to find the owner were tried once */
+  ANKUS_FLOW_ENDED = 512        /* TCP has closed: its place may be given to another at once */
 };
 
 struct ankus_flow {
@@ -119,7 +120,12 @@ struct ankus_config {
   __u64 netns_cookie; /* only this namespace's conntrack is counted */
 };
 
-enum ankus_event_kind { ANKUS_ELEPHANT_BEGINS = 1, ANKUS_ELEPHANT_ENDS = 2, ANKUS_NEW_OWNERLESS = 3 };
+/* One row, written by the kernel side. */
+struct ankus_pressure {
+  __u32 told_at; /* when user space was last told that the table is full */
+};
+
+enum ankus_event_kind { ANKUS_ELEPHANT_BEGINS = 1, ANKUS_ELEPHANT_ENDS = 2, ANKUS_TABLE_FULL = 3 };
 
 struct ankus_event {
   __u32 kind;

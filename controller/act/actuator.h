@@ -19,8 +19,9 @@ class Actuator {
   virtual std::vector<Result<Setting>> read(std::span<const Knob> knobs) = 0;
 
   /// Writes `after` of each action in order, in as few system calls as its kind allows, and stops
-  /// at the first that fails. Results are those of the actions that were tried: all but the last
-  /// are then successes, so exactly the acknowledged ones are known.
+  /// when one fails. Results are those of the actions that were tried, in order: changes in place
+  /// may travel in one batch, of which the kernel carries out the rest after a refusal, so there
+  /// may be successes behind the failure. Exactly the acknowledged ones are known.
   virtual std::vector<Result<void>> write(std::span<const Action> actions) = 0;
 };
 

@@ -105,29 +105,45 @@ std::vector<Result<Setting>> KernelActuator::read(std::span<const Knob> knobs) {
   return settings;
 }
 
+namespace {
+
+/// A change of what stays in its place depends on no other, so many may travel in one batch. Making
+/// and deleting do depend: a class on its root, a leaf on its class.
+bool stands_alone(const Action& action) {
+  return !std::holds_alternative<Absent>(action.before) &&
+         !std::holds_alternative<Absent>(action.after);
+}
+
+}  // namespace
+
 std::vector<Result<void>> KernelActuator::write(std::span<const Action> actions) {
   std::vector<Result<void>> results;
   std::vector<NetlinkMessage> waiting;
-  const auto failed = [&] { return !results.empty() && !results.back(); };
+  AfterFailure order = AfterFailure::stop;
+  bool failed = false;
+  const auto take = [&](Result<void> result) {
+    failed = failed || !result;
+    results.push_back(std::move(result));
+  };
   const auto send_waiting = [&] {
     if (waiting.empty()) return;
-    for (Result<void>& result : socket_.transact(waiting, AfterFailure::stop))
-      results.push_back(std::move(result));
+    for (Result<void>& result : socket_.transact(waiting, order)) take(std::move(result));
     waiting.clear();
   };
   for (const Action& action : actions) {
     auto step =
         std::visit([&](const auto& k) { return step_of(k, action.before, action.after, handles_); },
                    action.knob);
-    if (step && std::holds_alternative<NetlinkMessage>(*step)) {
-      waiting.push_back(std::get<NetlinkMessage>(std::move(*step)));
-      continue;
-    }
-    send_waiting();
-    if (failed()) return results;
-    results.push_back(step ? std::get<std::function<Result<void>()>>(*step)()
-                           : Result<void>(std::unexpected(step.error())));
-    if (failed()) return results;
+    NetlinkMessage* message = step ? std::get_if<NetlinkMessage>(&*step) : nullptr;
+    const AfterFailure wanted = stands_alone(action) ? AfterFailure::go_on : AfterFailure::stop;
+    if (message == nullptr || wanted != order) send_waiting();
+    if (failed) return results;
+    order = wanted;
+    if (message != nullptr)
+      waiting.push_back(std::move(*message));
+    else
+      take(step ? std::get<std::function<Result<void>()>>(*step)() : std::unexpected(step.error()));
+    if (failed) return results;
   }
   send_waiting();
   return results;

@@ -108,13 +108,12 @@ Writing write_and_read_back(std::vector<RunStep>& steps, Actuator& actuator) {
     writing.failure = std::move(error);
   };
   const std::vector<Result<void>> written = actuator.write(actions);
-  for (std::size_t i = 0; i < actions.size() && !writing.failure; ++i) {
-    if (i >= written.size())
-      fail_at(numbers[i], {.text = "was not tried"});
-    else if (!written[i])
-      fail_at(numbers[i], written[i].error());
-    else
-      writing.acknowledged.insert(numbers[i]);
+  for (std::size_t i = 0; i < actions.size(); ++i) {
+    if (i < written.size() && written[i]) {
+      writing.acknowledged.insert(numbers[i]);  // also behind a failure, in one batch with it
+    } else if (!writing.failure) {
+      fail_at(numbers[i], i < written.size() ? written[i].error() : Error{.text = "was not tried"});
+    }
   }
 
   std::map<Knob, std::size_t> last;

@@ -32,8 +32,9 @@ Result<void> Loop::watch(int fd) {
   return {};
 }
 
-Result<Loop> Loop::open(Controller& controller, Observer& observer, ControlServer& server) {
-  Loop loop(controller, observer, server);
+Result<Loop> Loop::open(Controller& controller, Observer& observer, ControlServer& server,
+                        const Clock& clock) {
+  Loop loop(controller, observer, server, clock);
   sigset_t signals;
   sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, signal);
@@ -95,8 +96,11 @@ Result<void> Loop::run() {
     server_.run();
     write_log();
     if (news) {
-      observer_.table().read_events(
-          [&](const FlowEvent&) {});  // the turn below reads the flows themselves
+      bool full = false;  // the turn below reads the flows themselves
+      observer_.table().read_events([&](const FlowEvent& event) {
+        full = full || event.kind == FlowEvent::Kind::table_full;
+      });
+      if (full) observer_.make_room(clock_.monotonic());
       (void)observer_.something_changed();
       // Armed once: a stream of news must not push the turn ahead of itself.
       if (!news_waits_) set_timer(timer_.get(), kSettle);

@@ -132,7 +132,7 @@ int run(const Options& options) {
   auto server = ControlServer::listen(
       {.path = options.socket}, [&](const Request& request) { return requests.answer(request); });
   if (!server) return complain(server.error());
-  auto loop = Loop::open(controller, **observer, **server);
+  auto loop = Loop::open(controller, **observer, **server, clock);
   if (!loop) return complain(loop.error());
   std::cerr << "ankusd mode=" << to_text(controller.mode())
             << " policies=" << ankus::quoted(report::policy_names(controller.policies().sources))

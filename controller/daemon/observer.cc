@@ -13,6 +13,7 @@ namespace {
 
 constexpr seconds kSweepEvery{10};
 constexpr seconds kIdleFlow{60};
+constexpr seconds kEndedFlow{2};
 constexpr seconds kIdleFlowWhenFull{5};
 constexpr seconds kConntrackEvery{5};
 constexpr seconds kScanEvery{5};
@@ -321,10 +322,21 @@ void Observer::measure(MonotonicTime now) {
   if (now - swept_at_ >= kSweepEvery) {
     swept_at_ = now;
     const bool full = flows_.size() > table_.capacity() / 4 * 3;
-    if (auto swept = table_.sweep(full ? kIdleFlowWhenFull : kIdleFlow, nullptr); !swept)
-      troubles_["sweep"] = swept.error().text;
+    sweep(full ? kIdleFlowWhenFull : kIdleFlow, kEndedFlow);
   }
   note_silence();
+}
+
+void Observer::sweep(nanoseconds idle, nanoseconds idle_ended) {
+  if (auto swept = table_.sweep(idle, idle_ended, nullptr); !swept)
+    troubles_["sweep"] = swept.error().text;
+}
+
+void Observer::make_room(MonotonicTime now) {
+  // A sweep reads the whole table: how often it is worth it depends on how large that is.
+  if (now - made_room_at_ < milliseconds(200) * table_.capacity() / 65536) return;
+  made_room_at_ = now;
+  sweep(kIdleFlowWhenFull, milliseconds(20));
 }
 
 /// "Attached" proves nothing: an uplink that sends while our program counts nothing is a failure.

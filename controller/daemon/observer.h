@@ -63,6 +63,9 @@ class Observer {
   /// Whether a link, a namespace or a cgroup has changed since the last refresh.
   bool something_changed();
 
+  /// Sweeps out what has ended, when the table was found full.
+  void make_room(MonotonicTime now);
+
   /// Makes maps and links outlive the process, so that what is in force goes on being fed.
   Result<void> persist() const;
 
@@ -74,6 +77,7 @@ class Observer {
   void attach_workloads();
   void measure(MonotonicTime now);
   void note_silence();
+  void sweep(nanoseconds idle, nanoseconds idle_ended);
 
   Options options_;
   std::unique_ptr<Programs> programs_;
@@ -96,7 +100,7 @@ class Observer {
   std::map<WorkloadId, NumberedWorkload> unkept_;  ///< numbers that the next run must know
   std::set<WorkloadId> uncleared_;                 ///< numbers with rows of their former workloads
   int silent_ticks_ = 0;
-  MonotonicTime scanned_at_, measured_at_, swept_at_, conntrack_tried_at_;
+  MonotonicTime made_room_at_, scanned_at_, measured_at_, swept_at_, conntrack_tried_at_;
   bool workloads_stale_ = true;
 };
 

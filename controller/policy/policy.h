@@ -62,8 +62,10 @@ struct ElephantRule {
 /// What one workload may put into light classes, all its slow flows together.
 struct AdmissionRule {
   Share share{0.1};
-  nanoseconds burst = milliseconds(5);  ///< at the link's rate; never below kSmallestAdmissionBurst
-  nanoseconds hold = seconds(1);
+  nanoseconds burst = milliseconds(2);  ///< at the link's rate; never below kSmallestAdmissionBurst
+  /// Long against the time that a burst takes: each hold a workload over its share gets one burst
+  /// through, and what it costs the others must stay far below one in a hundred requests.
+  nanoseconds hold = seconds(3);
 
   bool operator==(const AdmissionRule&) const = default;
 };

@@ -18,6 +18,7 @@ Endpoint endpoint(const __u64 (&address)[2], __be16 port) {
 
 FlowEvent event_of(const ankus_event& raw) {
   FlowEvent event{.kind = raw.kind == ANKUS_ELEPHANT_BEGINS ? FlowEvent::Kind::elephant_begins
+                          : raw.kind == ANKUS_TABLE_FULL    ? FlowEvent::Kind::table_full
                                                             : FlowEvent::Kind::elephant_ends,
                   .owner = raw.owner,
                   .at = {nanoseconds(raw.at_ns)}};
@@ -163,15 +164,18 @@ Result<std::vector<Flow>> FlowTable::flows() const {
   return flows;
 }
 
-Result<std::size_t> FlowTable::sweep(nanoseconds idle,
+Result<std::size_t> FlowTable::sweep(nanoseconds idle, nanoseconds idle_ended,
                                      const std::function<void(const FlowEvent&)>& on_end) const {
   const auto now = programs_->jiffies();
   if (!now) return std::unexpected(now.error());
-  const std::uint32_t limit = Programs::to_jiffies(idle);
+  const std::uint32_t limit = Programs::to_jiffies(idle),
+                      limit_ended = Programs::to_jiffies(idle_ended);
   std::vector<std::pair<ankus_flow_key, ankus_flow>> stale;
   auto done = flows_.for_each([&](const ankus_flow_key& key, const ankus_flow& flow) {
     const auto quiet = static_cast<std::int32_t>(*now - flow.seen);
-    if (quiet > 0 && static_cast<std::uint32_t>(quiet) > limit) stale.emplace_back(key, flow);
+    const bool ended = (flow.flags & ANKUS_FLOW_ENDED) != 0;
+    if (quiet > 0 && static_cast<std::uint32_t>(quiet) > (ended ? limit_ended : limit))
+      stale.emplace_back(key, flow);
   });
   if (!done) return std::unexpected(done.error());
   std::size_t swept = 0;

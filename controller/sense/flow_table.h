@@ -50,7 +50,7 @@ struct Usage {
 };
 
 struct FlowEvent {
-  enum class Kind { elephant_begins, elephant_ends };
+  enum class Kind { elephant_begins, elephant_ends, table_full };
   Kind kind = Kind::elephant_begins;
   WorkloadId owner = 0;
   MonotonicTime at;  ///< in the kernel, at the packet that crossed the line
@@ -78,9 +78,10 @@ class FlowTable {
 
   /// All flows but aliases, in no order.
   Result<std::vector<Flow>> flows() const;
-  /// Removes flows that were idle for longer than `idle` and gives their places back. An elephant
-  /// that is swept is reported as ended to `on_end`.
-  Result<std::size_t> sweep(nanoseconds idle,
+  /// Removes flows that were idle for longer than `idle`, or for longer than `idle_ended` and
+  /// ended, and gives their places back. An elephant that is swept is reported as ended to
+  /// `on_end`.
+  Result<std::size_t> sweep(nanoseconds idle, nanoseconds idle_ended,
                             const std::function<void(const FlowEvent&)>& on_end) const;
   Result<Usage> usage(WorkloadId workload) const;
   Result<Counters> counters() const;

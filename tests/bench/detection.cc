@@ -43,7 +43,7 @@ void sweep_as_the_daemon(const FlowTable& table) {
   const auto flows = table.flows();
   if (!flows) return;
   const bool nearly_full = flows->size() > table.capacity() / 4 * 3;
-  (void)table.sweep(nearly_full ? seconds(5) : seconds(60), nullptr);
+  (void)table.sweep(nearly_full ? seconds(5) : seconds(60), seconds(2), nullptr);
 }
 
 Observed watch(WatchedHost& host, const std::string& command, std::uint16_t server_port) {
@@ -55,7 +55,9 @@ Observed watch(WatchedHost& host, const std::string& command, std::uint16_t serv
   });
   const SystemClock clock;
   pollfd waiting{.fd = host.table->events_fd(), .events = POLLIN, .revents = 0};
+  bool full = false;
   const auto take = [&](const FlowEvent& event) {
+    full = full || event.kind == FlowEvent::Kind::table_full;
     if (event.kind != FlowEvent::Kind::elephant_begins) return;
     const Flow& flow = event.flow;
     observed.onsets.push_back(
@@ -66,6 +68,9 @@ Observed watch(WatchedHost& host, const std::string& command, std::uint16_t serv
   MonotonicTime swept = clock.monotonic();
   while (!done) {
     if (poll(&waiting, 1, 200) > 0) host.table->read_events(take);
+    if (full)
+      (void)host.table->sweep(seconds(5), milliseconds(20), nullptr);  // Observer::make_room
+    full = false;
     if (clock.monotonic() - swept > seconds(10)) {
       swept = clock.monotonic();
       sweep_as_the_daemon(*host.table);

@@ -312,6 +312,28 @@ TEST_F(SensorAlone, AFullMapIsCountedAndNeverAMouse) {
   EXPECT_LE(watched.table().flows()->size(), 8U);
 }
 
+TEST_F(SensorAlone, AFullTableSaysSoAndEndedConnectionsGiveRoom) {
+  Lab lab("--routed --no-nat --conntrack --containers 'web:light backup:heavy'");
+  Watched watched(lab, Watched::Devices::best, {}, 24);
+  int full = 0;
+  std::size_t swept = 0;
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_NE(send_tcp(lab.container("web"), lab.server(), "10.77.0.2",
+                       static_cast<std::uint16_t>(7100 + i), 1'000),
+              0);
+    watched.table().read_events(
+        [&](const FlowEvent& event) { full += event.kind == FlowEvent::Kind::table_full; });
+    if (full == 0) continue;
+    usleep(30'000);  // ended connections must be idle for a few ticks of the kernel's clock
+    swept += watched.table().sweep(seconds(60), milliseconds(10), nullptr).value_or(0);
+    full = 0;
+  }
+  EXPECT_GT(swept, 20U) << "TCP connections that have closed wait for no idle time";
+  const std::uint16_t port =
+      send_tcp(lab.container("web"), lab.server(), "10.77.0.2", 7001, 50'000);
+  EXPECT_TRUE(watched.flow(port));
+}
+
 TEST_F(SensorAlone, OneTenantsFlowsDoNotTakeAnothersRoom) {
   Lab lab("--routed --containers 'web:light backup:heavy'");
   FlowTiming timing;
@@ -359,7 +381,7 @@ TEST_F(SensorAlone, SweepingGivesRoomBack) {
       send_tcp(lab.container("web"), lab.server(), "10.77.0.2", 7001, 10'000);
   ASSERT_TRUE(watched.flow(port));
   usleep(50'000);  // flows must be idle for more than a few ticks of the kernel's own clock
-  const auto swept = watched.table().sweep(milliseconds(20), nullptr);
+  const auto swept = watched.table().sweep(milliseconds(20), milliseconds(20), nullptr);
   ASSERT_TRUE(swept);
   EXPECT_GT(*swept, 0U);
   EXPECT_FALSE(watched.flow(port));

@@ -35,7 +35,7 @@ TEST(FlowRules, AreAbsoluteNumbers) {
                                            .rate = BitRate{1'000'000'000},
                                            .fast_bytes = {312'500},
                                            .admission_rate = BitRate{100'000'000},
-                                           .admission_burst = {625'000}}));
+                                           .admission_burst = {250'000}}));
 }
 
 TEST(FlowRules, OnSlowLinksTheFloorsHold) {
