@@ -56,11 +56,14 @@ static __always_inline int has_ports(__u8 protocol) {
   return protocol == 6 || protocol == 17 || protocol == 132 || protocol == 136 || protocol == 33;
 }
 
-static __always_inline int read_connection(struct connection *c, struct nf_conn *ct) {
+/* Fills in all but c->ct, which it reads from. Global for the sake of the callers' stack. */
+__noinline int ankus_read_connection(struct connection *c) {
   struct nf_conntrack_tuple tuple;
   unsigned long status;
+  struct nf_conn *ct;
 
-  c->ct = ct;
+  if (!c) return 0;
+  ct = c->ct;
   if (bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[0].tuple)) return 0;
   if (!has_ports(tuple.protonum)) return 0;
   c->plain_original = ankus_key_of(&c->plain, &tuple);
@@ -215,10 +218,17 @@ static __always_inline void copy_direction(const struct ankus_flow_key *key, str
   if (moved.length) ankus_counted(key, flow, &moved);
 }
 
-static __always_inline void copy_accounting(const struct ankus_flow_key *key, struct ankus_flow *flow,
-                                            const __u64 counters[4], int original, __u32 now) {
-  copy_direction(key, flow, counters, original, now);
-  copy_direction(key, flow, counters + 2, !original, now);
+/* Takes over conntrack's own counters; 0 if it keeps none for this connection. Global for the sake of
+ * the callers' stack. */
+__noinline int ankus_copy_accounting(const struct connection *c, struct ankus_flow *flow, __u32 now) {
+  __u64 counters[4];
+  int original;
+
+  if (!c || !flow || !read_accounting(c->ct, counters)) return 0;
+  original = c->original & 1;
+  copy_direction(&c->key, flow, counters, original, now);
+  copy_direction(&c->key, flow, counters + 2, !original, now);
+  return 1;
 }
 
 /* An entry of an ended connection starts from nothing. Its owner goes too, unless the workload's own
@@ -261,7 +271,6 @@ static __always_inline void visit(struct sk_buff *skb, __u32 in_ifindex, __u32 o
   const struct ankus_device *in, *out;
   struct ankus_flow *flow;
   struct connection c = {};
-  __u64 counters[4];
   __u32 now;
 #ifdef ANKUS_TRAMPOLINES
   struct nf_conn *ct; /* CO-RE relocates the whole expression: c.ct would be taken for a kernel type */
@@ -269,7 +278,8 @@ static __always_inline void visit(struct sk_buff *skb, __u32 in_ifindex, __u32 o
 
   count(ANKUS_COUNT_HIT_CONNTRACK);
   if (!rule || nfct <= 7 || (nfct & 7) == 7 /* IP_CT_UNTRACKED */) return;
-  if (!read_connection(&c, (struct nf_conn *)(nfct & ~7UL))) return;
+  c.ct = (struct nf_conn *)(nfct & ~7UL);
+  if (!ankus_read_connection(&c)) return;
 #ifdef ANKUS_TRAMPOLINES
   ct = c.ct;
   if (rule->netns_cookie && BPF_CORE_READ(ct, ct_net.net, net_cookie) != rule->netns_cookie) return;
@@ -292,12 +302,8 @@ static __always_inline void visit(struct sk_buff *skb, __u32 in_ifindex, __u32 o
   flow->seen = now;
   if (c.ended) flow->flags |= ANKUS_FLOW_ENDED;
   direction = reply ? !c.original : c.original;
-  if (read_accounting(c.ct, counters)) {
-    flow->flags |= ANKUS_FLOW_ACCT;
-    copy_accounting(&c.key, flow, counters, c.original, now);
-  } else if (!again) {
-    count_packet(&c.key, flow, direction, skb->len, now);
-  }
+  if (ankus_copy_accounting(&c, flow, now)) flow->flags |= ANKUS_FLOW_ACCT;
+  else if (!again) count_packet(&c.key, flow, direction, skb->len, now);
 }
 
 #ifdef ANKUS_TRAMPOLINES
@@ -330,14 +336,14 @@ int BPF_PROG(ankus_conntrack_free, struct nf_conn *ct) {
   struct ankus_bucket *bucket;
   struct connection c = {};
   struct ankus_flow *flow;
-  __u64 counters[4];
   __u32 owner;
 
   count(ANKUS_COUNT_HIT_FREE);
-  if (!read_connection(&c, ct)) return 0;
+  c.ct = ct;
+  if (!ankus_read_connection(&c)) return 0;
   flow = find_flow(&c);
   if (!flow) return 0;
-  if (read_accounting(ct, counters)) copy_accounting(&c.key, flow, counters, c.original, now_jiffies());
+  (void)ankus_copy_accounting(&c, flow, now_jiffies()); /* 0: nothing more to learn */
   if (flow->flags & ANKUS_FLOW_ELEPHANT) tell(ANKUS_ELEPHANT_ENDS, &c.key, flow);
   owner = flow->owner;
   if (bpf_map_delete_elem(&ankus_flows, &c.key) == 0) {

@@ -118,19 +118,22 @@ __noinline int ankus_insert_flow(struct ankus_flow_key *key, __u32 owner, __u32 
       .count_if = ifindex,
       .flags = flags,
   };
+  struct ankus_flow_key own; /* 6.1 takes no argument of a global function for a map's key */
   int error; /* an int: before 6.4 the upper half of what the helper returns is not to be trusted */
 
   if (!key || !rule || !bucket) return 0;
+  own = *key;
   if (usage) usage->new_flows += 1;
   if (bucket->live_flows >= rule->flows_per_owner) {
     count(ANKUS_COUNT_OVER_QUOTA);
-    __builtin_memset(key, 0, sizeof *key);
-    key->a[0] = owner;
+    __builtin_memset(&own, 0, sizeof own);
+    own.a[0] = owner;
+    *key = own;
     fresh.flags |= ANKUS_FLOW_AGGREGATE;
   }
-  error = (int)bpf_map_update_elem(&ankus_flows, key, &fresh, BPF_NOEXIST);
+  error = (int)bpf_map_update_elem(&ankus_flows, &own, &fresh, BPF_NOEXIST);
   if (error == 0) __sync_fetch_and_add(&bucket->live_flows, 1);
-  else if (error == -7 /* E2BIG */ || error == -12 /* ENOMEM */) tell_full(key, &fresh, now);
+  else if (error == -7 /* E2BIG */ || error == -12 /* ENOMEM */) tell_full(&own, &fresh, now);
   else if (error == -16 /* EBUSY */) count(ANKUS_COUNT_MAP_BUSY);
   return 0;
 }

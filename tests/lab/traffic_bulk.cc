@@ -166,7 +166,7 @@ bool Bulk::send_some(Flow& flow) {
 
 bool Bulk::receive_some(Flow& flow) {
   // MSG_TRUNC on a TCP socket discards without copying (tcp(7)).
-  const ssize_t got = recv(flow.fd.get(), chunk_.data(), 4 * chunk_bytes, MSG_TRUNC);
+  const ssize_t got = recv(flow.fd.get(), chunk_.data(), chunk_.size(), MSG_TRUNC);
   if (got < 0 && would_block(errno)) return true;
   if (got <= 0) {
     last_error_ = got == 0 ? "the server closed the connection" : fail_errno("recv").error().text;
