@@ -59,7 +59,9 @@ NetlinkAck status_of_done(std::span<const std::byte> message) {
 
 NetlinkMessage netlink_message(std::uint16_t type, std::uint16_t flags,
                                std::span<const std::byte> body) {
-  NetlinkMessage message(sizeof(nlmsghdr));
+  NetlinkMessage message;
+  message.reserve(256);  // most messages fit, and attributes are put one by one
+  message.resize(sizeof(nlmsghdr));
   message.insert(message.end(), body.begin(), body.end());
   message.resize(aligned(message.size()));
   store_header(message, {.nlmsg_len = static_cast<std::uint32_t>(message.size()),
@@ -281,13 +283,13 @@ Result<void> NetlinkSocket::transact_batch(std::span<const NetlinkMessage> reque
   std::vector<std::byte> packed;
   for (const NetlinkMessage& request : requests) {
     assert(request.size() >= sizeof(nlmsghdr));
-    NetlinkMessage message = request;
-    nlmsghdr header = header_of(message);
+    nlmsghdr header = header_of(request);
     header.nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
     header.nlmsg_seq = ++sequence_;
-    header.nlmsg_len = static_cast<std::uint32_t>(message.size());
-    store_header(message, header);
-    packed.insert(packed.end(), message.begin(), message.end());
+    header.nlmsg_len = static_cast<std::uint32_t>(request.size());
+    const std::size_t at = packed.size();
+    packed.insert(packed.end(), request.begin(), request.end());
+    std::memcpy(packed.data() + at, &header, sizeof header);
     packed.resize(aligned(packed.size()));
   }
   if (auto sent = send(packed); !sent) return sent;
