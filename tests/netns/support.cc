@@ -144,11 +144,13 @@ std::string Lab::value(const std::string& variable) const {
   return found;
 }
 
-// A bridge may say UNKNOWN for a second before it says UP.
+// A bridge may say UNKNOWN for a second before it says UP. A successor renews the classifier: the
+// same program has another id then.
 std::string host_state(const Lab& lab) {
   return run("tc qdisc show; for d in $(ip -o link show | cut -d: -f2 | cut -d@ -f1); do "
              "tc class show dev $d; tc filter show dev $d ingress; tc filter show dev $d egress; "
-             "done 2>/dev/null; ip -o link show | sed 's/ qlen [0-9]*//; s/state UNKNOWN/state "
+             "done 2>/dev/null | sed 's/ id [0-9]* name / name /'; ip -o link show | sed 's/ qlen "
+             "[0-9]*//; s/state UNKNOWN/state "
              "UP/'; find " +
              lab.pin_dir() + " 2>/dev/null")
       .output;
