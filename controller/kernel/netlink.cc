@@ -6,6 +6,7 @@
 #include <sys/time.h>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 
 namespace ankus {
@@ -16,6 +17,8 @@ constexpr int kReceiveBuffer = 8 << 20;
 // virtual functions.
 constexpr std::size_t kDatagram = 256 << 10;
 constexpr std::size_t kMessagesPerSend = 64;
+/// An acknowledgement repeats a refused request, and the kernel's words.
+constexpr std::size_t kAckRoom = 8 * 1024;
 constexpr std::size_t kBytesPerSend = 32 << 10;
 constexpr int kDumpAttempts = 5;
 
@@ -277,10 +280,42 @@ Result<std::vector<NetlinkMessage>> NetlinkSocket::get(std::span<const std::byte
   }
 }
 
+/// The kernel answers each request with a datagram of its own: many are taken in one system call.
+Result<void> NetlinkSocket::receive_acks(std::size_t expected,
+                                         const std::function<void(const NetlinkAck&)>& each) {
+  const std::size_t count = std::min(expected, kMessagesPerSend);
+  acks_.resize(std::max(acks_.size(), count * kAckRoom));
+  std::array<mmsghdr, kMessagesPerSend> headers{};
+  std::array<iovec, kMessagesPerSend> vectors;
+  std::array<sockaddr_nl, kMessagesPerSend> senders{};
+  for (std::size_t i = 0; i < count; ++i) {
+    vectors[i] = {.iov_base = acks_.data() + i * kAckRoom, .iov_len = kAckRoom};
+    headers[i].msg_hdr.msg_iov = &vectors[i];
+    headers[i].msg_hdr.msg_iovlen = 1;
+    headers[i].msg_hdr.msg_name = &senders[i];
+    headers[i].msg_hdr.msg_namelen = sizeof senders[i];
+  }
+  int got = 0;
+  do {
+    got = ::recvmmsg(fd_.get(), headers.data(), static_cast<unsigned>(count), MSG_WAITFORONE,
+                     nullptr);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return fail_errno("netlink receive");
+  for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
+    if (senders[i].nl_pid != 0)
+      continue;  // another process may write to us; only the kernel counts
+    if (headers[i].msg_hdr.msg_flags & MSG_TRUNC)
+      return fail(ErrorKind::refused, "netlink receive: an acknowledgement of more than 8 KiB");
+    if (const auto ack = parse_ack({acks_.data() + i * kAckRoom, headers[i].msg_len})) each(*ack);
+  }
+  return {};
+}
+
 Result<void> NetlinkSocket::transact_batch(std::span<const NetlinkMessage> requests,
                                            std::span<Result<void>> results) {
   const std::uint32_t first = sequence_ + 1;
   std::vector<std::byte> packed;
+  packed.reserve(kBytesPerSend);
   for (const NetlinkMessage& request : requests) {
     assert(request.size() >= sizeof(nlmsghdr));
     nlmsghdr header = header_of(request);
@@ -296,23 +331,19 @@ Result<void> NetlinkSocket::transact_batch(std::span<const NetlinkMessage> reque
   std::vector<bool> known(requests.size());
   std::size_t missing = requests.size();
   while (missing > 0) {
-    const auto received = receive(0);
-    if (!received) {
-      for (std::size_t i = 0; i < requests.size(); ++i)
-        if (!known[i])
-          results[i] =
-              with_context("no acknowledgement: the change may have been made", received.error());
-      return {};
-    }
-    for (const NetlinkMessage& reply : *received) {
-      const auto ack = parse_ack(reply);
-      if (!ack) continue;
-      const std::uint32_t index = ack->sequence - first;  // wraps: foreign ones are out of range
-      if (index >= requests.size() || known[index]) continue;
+    const auto received = receive_acks(missing, [&](const NetlinkAck& ack) {
+      const std::uint32_t index = ack.sequence - first;  // wraps: foreign ones are out of range
+      if (index >= requests.size() || known[index]) return;
       known[index] = true;
       --missing;
-      if (ack->err != 0) results[index] = std::unexpected(error_of(*ack));
-    }
+      if (ack.err != 0) results[index] = std::unexpected(error_of(ack));
+    });
+    if (received) continue;
+    for (std::size_t i = 0; i < requests.size(); ++i)
+      if (!known[i])
+        results[i] =
+            with_context("no acknowledgement: the change may have been made", received.error());
+    return {};
   }
   return {};
 }
