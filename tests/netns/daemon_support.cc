@@ -140,7 +140,7 @@ Process DaemonLab::start(const std::string& options) const {
   std::vector<std::string> command;
   for (std::string word; in >> word;) command.push_back(word);
   Process daemon(command, file("log"));
-  EXPECT_TRUE(eventually(std::chrono::seconds(10), [&] {
+  EXPECT_TRUE(eventually(std::chrono::seconds(30), [&] {
     return !daemon.runs() || ctl("status").code == 0;
   })) << "the daemon does not answer";
   EXPECT_TRUE(daemon.runs()) << log();
@@ -163,7 +163,7 @@ std::vector<std::string> DaemonLab::knobs(const std::string& list) const {
 
 void DaemonLab::let_turns_pass(int count) const {
   const double begin = json("status").value("uptime_s", 0.0);
-  EXPECT_TRUE(eventually(std::chrono::seconds(count + 5), [&] {
+  EXPECT_TRUE(eventually(std::chrono::seconds(count + 30), [&] {
     return json("status").value("uptime_s", 0.0) > begin + count + 0.5;
   }));
 }
