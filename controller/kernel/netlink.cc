@@ -130,6 +130,7 @@ std::vector<NetlinkAttribute> attributes_of(std::span<const std::byte> message,
 std::uint16_t type_of(std::span<const std::byte> message) { return header_of(message).nlmsg_type; }
 
 std::string text_in(std::span<const std::byte> payload) {
+  if (payload.empty()) return {};  // its data() may be null
   const auto* text = reinterpret_cast<const char*>(payload.data());
   return std::string(text, strnlen(text, payload.size()));
 }
