@@ -6,9 +6,8 @@
  * Both see a connection with its final tuples before its first packet reaches the uplink's qdisc.
  * Handlers are idempotent where conntrack does the accounting: they copy its cumulative counters. */
 #include "bpf/flow.h"
-#include "bpf/kernel.h"
+#include "bpf/socket.h"
 
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 
@@ -130,17 +129,6 @@ static __always_inline void wire_key(struct connection *c, int reply, const stru
   int outward_original = is_uplink(out) ? !reply : is_uplink(in) ? reply : 1;
 
   choose(c, c->nat && outward_original, is_uplink(in) || is_uplink(out) ? 0 : c->zone);
-}
-
-/* Full sockets only: request and time-wait socks have no cgroup. */
-static __always_inline __u64 cgroup_of(struct sk_buff *skb) {
-  struct sock *sk = skb->sk;
-  unsigned char state;
-
-  if (!sk) return 0;
-  state = BPF_CORE_READ(sk, __sk_common.skc_state);
-  if (state == 6 /* TIME_WAIT */ || state == 12 /* NEW_SYN_RECV */) return 0;
-  return BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
 }
 
 /* With NAT the workload's device has already filed the connection under what the workload sees:

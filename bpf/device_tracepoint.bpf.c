@@ -3,9 +3,8 @@
  * nothing. They see every device of every namespace, so the device map is asked first. */
 #include "bpf/packet.h"
 
-#include "bpf/kernel.h"
+#include "bpf/socket.h"
 
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -15,16 +14,7 @@ static __always_inline int load(void *context, __u32 offset, void *to, __u32 len
   return (int)bpf_probe_read_kernel(to, length, skb->head + skb->network_header + offset);
 }
 
-static __always_inline __u64 packet_cgroup(void *context) {
-  struct sk_buff *skb = context;
-  struct sock *sk = skb->sk;
-  unsigned char state;
-
-  if (!sk) return 0;
-  state = BPF_CORE_READ(sk, __sk_common.skc_state);
-  if (state == 6 /* TIME_WAIT */ || state == 12 /* NEW_SYN_RECV */) return 0;
-  return BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
-}
+static __always_inline __u64 packet_cgroup(void *context) { return cgroup_of(context); }
 
 static __always_inline void see(struct sk_buff *skb, int entering) {
   const struct ankus_config *rule;

@@ -93,9 +93,6 @@ struct nf_conn {
 #define IPS_SEEN_REPLY (1 << 1)
 #define IPS_NAT_MASK ((1 << 4) | (1 << 5)) /* IPS_SRC_NAT | IPS_DST_NAT */
 
-#define ETH_P_IP 0x0800
-#define ETH_P_IPV6 0x86DD
 #define NFPROTO_IPV4 2
-#define NFPROTO_IPV6 10
 
 #endif

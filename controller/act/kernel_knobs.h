@@ -19,8 +19,7 @@ namespace ankus {
 /// read and taken off, not put on.
 struct KernelHandles {
   int classifier_program = -1;
-  std::string pin_dir;     ///< below a bpffs mount
-  std::string member_map;  ///< pin path, used when member_map_fd is -1
+  std::string pin_dir;  ///< below a bpffs mount
   int members_fd = -1, devices_fd = -1;
   std::function<std::uint32_t()> lease_end;  ///< in jiffies, for rows that are written now
 };
