@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "kernel/bpf.h"
+#include "kernel/procfs.h"
+#include "kernel/sysfs.h"
 #include "kernel/tc.h"
 #include "model/knob.h"
 
@@ -22,6 +24,8 @@ struct KernelHandles {
   std::string pin_dir;  ///< below a bpffs mount
   int members_fd = -1, devices_fd = -1;
   std::function<std::uint32_t()> lease_end;  ///< in jiffies, for rows that are written now
+  Sysfs sysfs;                               ///< of the namespace that the devices live in
+  Procfs procfs;
 };
 
 /// One reading of the kernel: dumps are made once for each device and kept while this lives.
@@ -67,6 +71,12 @@ Result<Setting> read_knob(const knob::Clsact&, KernelView&);
 Result<Setting> read_knob(const knob::Classifier&, KernelView&);
 Result<Setting> read_knob(const knob::IngressRedirect&, KernelView&);
 Result<Setting> read_knob(const knob::Membership&, KernelView&);
+Result<Setting> read_knob(const knob::RssTable&, KernelView&);
+Result<Setting> read_knob(const knob::RpsMask&, KernelView&);
+Result<Setting> read_knob(const knob::XpsMask&, KernelView&);
+Result<Setting> read_knob(const knob::IrqAffinity&, KernelView&);
+Result<Setting> read_knob(const knob::ThreadAffinity&, KernelView&);
+Result<Setting> read_knob(const knob::IrqbalanceBans&, KernelView&);
 
 /// The step from `before`, which is known to be in force, to `after`. Error{invalid} for a pair
 /// that this kind of knob cannot have.
@@ -85,6 +95,18 @@ Result<Step> step_of(const knob::Classifier&, const Setting& before, const Setti
 Result<Step> step_of(const knob::IngressRedirect&, const Setting& before, const Setting& after,
                      const KernelHandles&);
 Result<Step> step_of(const knob::Membership&, const Setting& before, const Setting& after,
+                     const KernelHandles&);
+Result<Step> step_of(const knob::RssTable&, const Setting& before, const Setting& after,
+                     const KernelHandles&);
+Result<Step> step_of(const knob::RpsMask&, const Setting& before, const Setting& after,
+                     const KernelHandles&);
+Result<Step> step_of(const knob::XpsMask&, const Setting& before, const Setting& after,
+                     const KernelHandles&);
+Result<Step> step_of(const knob::IrqAffinity&, const Setting& before, const Setting& after,
+                     const KernelHandles&);
+Result<Step> step_of(const knob::ThreadAffinity&, const Setting& before, const Setting& after,
+                     const KernelHandles&);
+Result<Step> step_of(const knob::IrqbalanceBans&, const Setting& before, const Setting& after,
                      const KernelHandles&);
 
 /// Lets the pinned tcx link of `device` run the program of `handles`.

@@ -95,6 +95,24 @@ class Reader {
   BitRate rate(const char* key) { return {number<std::uint64_t>(key)}; }
   Bytes bytes(const char* key) { return {number<std::uint64_t>(key)}; }
 
+  CpuSet cpus(const char* key) {
+    auto set = cpu_list_from_text(text(key));
+    if (!set) return complain(std::string("key \"") + key + "\": " + set.error().text), CpuSet{};
+    return *std::move(set);
+  }
+  std::vector<std::uint32_t> numbers(const char* key) {
+    std::vector<std::uint32_t> list;
+    const json* found = find(key);
+    if (found == nullptr) return list;
+    if (!found->is_array()) complain(std::string("key \"") + key + "\" is not a list");
+    for (const json& one : *found) {
+      if (!one.is_number_unsigned() || one.get<std::uint64_t>() > UINT32_MAX)
+        return complain(std::string("key \"") + key + "\" has an element that is no number"), list;
+      list.push_back(one.get<std::uint32_t>());
+    }
+    return list;
+  }
+
   const json* find(const char* key) {
     if (!error_.empty()) return nullptr;
     const auto found = object_.find(key);
@@ -207,35 +225,57 @@ std::string line_of(const json& value) {
 }
 
 json to_json(const Knob& knob) {
-  return std::visit(Overloaded{
-                        [](const knob::Ifb& k) -> json {
-                          return {{"knob", "ifb"}, {"name", text_to_json(k.name)}};
-                        },
-                        [](const knob::RootQdisc& k) -> json {
-                          return {{"knob", "root_qdisc"}, {"device", device_json(k.device)}};
-                        },
-                        [](const knob::TcClass& k) -> json {
-                          return {{"knob", "tc_class"},
-                                  {"device", device_json(k.device)},
-                                  {"handle", k.handle.value}};
-                        },
-                        [](const knob::LeafQdisc& k) -> json {
-                          return {{"knob", "leaf_qdisc"},
-                                  {"device", device_json(k.device)},
-                                  {"parent", k.parent.value}};
-                        },
-                        [](const knob::Clsact& k) -> json {
-                          return {{"knob", "clsact"}, {"device", device_json(k.device)}};
-                        },
-                        [](const knob::Classifier& k) -> json {
-                          return {{"knob", "classifier"}, {"device", device_json(k.device)}};
-                        },
-                        [](const knob::IngressRedirect& k) -> json {
-                          return {{"knob", "ingress_redirect"}, {"device", device_json(k.device)}};
-                        },
-                        [](const knob::Membership&) -> json { return {{"knob", "membership"}}; },
-                    },
-                    knob);
+  return std::visit(
+      Overloaded{
+          [](const knob::Ifb& k) -> json {
+            return {{"knob", "ifb"}, {"name", text_to_json(k.name)}};
+          },
+          [](const knob::RootQdisc& k) -> json {
+            return {{"knob", "root_qdisc"}, {"device", device_json(k.device)}};
+          },
+          [](const knob::TcClass& k) -> json {
+            return {{"knob", "tc_class"},
+                    {"device", device_json(k.device)},
+                    {"handle", k.handle.value}};
+          },
+          [](const knob::LeafQdisc& k) -> json {
+            return {{"knob", "leaf_qdisc"},
+                    {"device", device_json(k.device)},
+                    {"parent", k.parent.value}};
+          },
+          [](const knob::Clsact& k) -> json {
+            return {{"knob", "clsact"}, {"device", device_json(k.device)}};
+          },
+          [](const knob::Classifier& k) -> json {
+            return {{"knob", "classifier"}, {"device", device_json(k.device)}};
+          },
+          [](const knob::IngressRedirect& k) -> json {
+            return {{"knob", "ingress_redirect"}, {"device", device_json(k.device)}};
+          },
+          [](const knob::Membership&) -> json { return {{"knob", "membership"}}; },
+          [](const knob::RssTable& k) -> json {
+            return {{"knob", "rss_table"}, {"device", device_json(k.device)}};
+          },
+          [](const knob::RpsMask& k) -> json {
+            return {{"knob", "rps_mask"}, {"device", device_json(k.device)}, {"queue", k.queue}};
+          },
+          [](const knob::XpsMask& k) -> json {
+            return {{"knob", "xps_mask"}, {"device", device_json(k.device)}, {"queue", k.queue}};
+          },
+          [](const knob::IrqAffinity& k) -> json {
+            return {{"knob", "irq_affinity"},
+                    {"device", device_json(k.device)},
+                    {"irq", text_to_json(k.irq)}};
+          },
+          [](const knob::ThreadAffinity& k) -> json {
+            return {{"knob", "thread_affinity"},
+                    {"tid", static_cast<std::uint32_t>(k.tid)},
+                    {"started", k.started},
+                    {"name", text_to_json(k.name)}};
+          },
+          [](const knob::IrqbalanceBans&) -> json { return {{"knob", "irqbalance_bans"}}; },
+      },
+      knob);
 }
 
 json to_json(const Setting& setting) {
@@ -280,6 +320,11 @@ json to_json(const Setting& setting) {
             if (s.digest == 0) members["count"] = s.rows.size();
             return members;
           },
+          [](const Indirection& s) -> json {
+            return {{"is", "indirection"}, {"queues", s.queues}};
+          },
+          [](const CpuSet& s) -> json { return {{"is", "cpus"}, {"cpus", cpu_list_text(s)}}; },
+          [](const BannedIrqs& s) -> json { return {{"is", "banned_irqs"}, {"irqs", s.irqs}}; },
       },
       setting);
 }
@@ -317,6 +362,21 @@ Result<Knob> knob_from_json(const json& object) {
     knob = knob::Classifier{.device = reader.device()};
   else if (kind == "ingress_redirect")
     knob = knob::IngressRedirect{.device = reader.device()};
+  else if (kind == "rss_table")
+    knob = knob::RssTable{.device = reader.device()};
+  else if (kind == "rps_mask")
+    knob = knob::RpsMask{.device = reader.device(), .queue = reader.number<std::uint32_t>("queue")};
+  else if (kind == "xps_mask")
+    knob = knob::XpsMask{.device = reader.device(), .queue = reader.number<std::uint32_t>("queue")};
+  else if (kind == "irq_affinity")
+    knob = knob::IrqAffinity{.device = reader.device(), .irq = reader.text("irq")};
+  else if (kind == "thread_affinity")
+    knob =
+        knob::ThreadAffinity{.tid = static_cast<std::int32_t>(reader.number<std::uint32_t>("tid")),
+                             .started = reader.number<std::uint64_t>("started"),
+                             .name = reader.text("name")};
+  else if (kind == "irqbalance_bans")
+    knob = knob::IrqbalanceBans{};
   else if (kind != "membership")
     reader.complain("no knob is called " + ankus::quoted(kind));
   return reader.give(std::move(knob));
@@ -353,6 +413,12 @@ Result<Setting> setting_from_json(const json& object) {
     setting = RedirectTo{.ifindex = reader.number<std::uint32_t>("ifindex")};
   else if (kind == "members")
     setting = members_from(reader);
+  else if (kind == "indirection")
+    setting = Indirection{.queues = reader.numbers("queues")};
+  else if (kind == "cpus")
+    setting = reader.cpus("cpus");
+  else if (kind == "banned_irqs")
+    setting = BannedIrqs{.irqs = reader.numbers("irqs")};
   else if (kind != "absent")
     reader.complain("no setting is called " + ankus::quoted(kind));
   return reader.give(std::move(setting));

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/cpu_set.h"
 #include "base/result.h"
 #include "base/units.h"
 #include "model/device.h"
@@ -76,10 +77,48 @@ struct IngressRedirect {
 struct Membership {
   auto operator<=>(const Membership&) const = default;
 };
+/// The indirection table of a NIC's receive side scaling: which receive queue each hash value goes
+/// to (Documentation/networking/scaling.rst).
+struct RssTable {
+  Device device;
+  auto operator<=>(const RssTable&) const = default;
+};
+/// The CPUs among which a receive queue's packets are spread in software (rps_cpus).
+struct RpsMask {
+  Device device;
+  std::uint32_t queue = 0;
+  auto operator<=>(const RpsMask&) const = default;
+};
+/// The CPUs whose packets use a transmit queue (xps_cpus).
+struct XpsMask {
+  Device device;
+  std::uint32_t queue = 0;
+  auto operator<=>(const XpsMask&) const = default;
+};
+/// The CPUs that serve an interrupt of a device (smp_affinity). Known by its name there: numbers
+/// change with each hot-plug and, for some drivers, each time the link comes up.
+struct IrqAffinity {
+  Device device;
+  std::string irq;  ///< the action's name in /proc/interrupts: "virtio0-input.1", "eth0-rx-1"
+  auto operator<=>(const IrqAffinity&) const = default;
+};
+/// The CPUs that a thread may run on (sched_setaffinity(2)): a vhost worker, a NAPI thread.
+struct ThreadAffinity {
+  std::int32_t tid = 0;
+  std::uint64_t started = 0;  ///< field 22 of proc(5)'s stat: a reused tid has another
+  std::string name;           ///< "vhost-1234", for people
+  auto operator<=>(const ThreadAffinity&) const = default;
+};
+/// The interrupts that irqbalance(1) leaves alone, as its own socket says.
+struct IrqbalanceBans {
+  auto operator<=>(const IrqbalanceBans&) const = default;
+};
 }  // namespace knob
 
 using Knob = std::variant<knob::Ifb, knob::RootQdisc, knob::TcClass, knob::LeafQdisc, knob::Clsact,
-                          knob::Classifier, knob::IngressRedirect, knob::Membership>;
+                          knob::Classifier, knob::IngressRedirect, knob::Membership, knob::RssTable,
+                          knob::RpsMask, knob::XpsMask, knob::IrqAffinity, knob::ThreadAffinity,
+                          knob::IrqbalanceBans>;
 
 /// The thing does not exist, or is what the kernel makes by itself (a default root qdisc).
 struct Absent {
@@ -148,9 +187,21 @@ struct Members {
 /// Never 0 where there are rows; 0 where there are none.
 std::uint64_t digest_of(const Members& members);
 
-/// To what a knob is set.
-using Setting = std::variant<Absent, Foreign, IfbDevice, HtbRoot, HtbClass, ByteFifo, ClsactQdisc,
-                             ClassifierProgram, RedirectTo, Members>;
+/// The receive queue of each entry of an indirection table.
+struct Indirection {
+  std::vector<std::uint32_t> queues;
+  auto operator<=>(const Indirection&) const = default;
+};
+/// What irqbalance was told to leave alone; reads as Absent where it does not run.
+struct BannedIrqs {
+  std::vector<std::uint32_t> irqs;  ///< ascending
+  auto operator<=>(const BannedIrqs&) const = default;
+};
+
+/// To what a knob is set. A CpuSet is one of CPUs' masks or lists.
+using Setting =
+    std::variant<Absent, Foreign, IfbDevice, HtbRoot, HtbClass, ByteFifo, ClsactQdisc,
+                 ClassifierProgram, RedirectTo, Members, Indirection, CpuSet, BannedIrqs>;
 
 // One line for people: "class 7a8c:10 on eth0" and
 // "rate 120 Mbit ceil 200 Mbit burst 15 KB priority 0 below 7a8c:1".
@@ -161,7 +212,10 @@ std::string to_text(const Setting& setting);
 /// 64 ns, and Members of which only the digest is known are compared by it.
 bool same_setting(const Setting& a, const Setting& b);
 
-/// The device a knob is on, nullptr for Ifb and Membership.
+/// If the kernel can turn any setting of this kind into another without removing it first.
+bool changes_in_place(const Setting& setting);
+
+/// The device a knob is on; nullptr for those that are on none.
 const Device* device_of(const Knob& knob);
 
 }  // namespace ankus

@@ -36,6 +36,11 @@ std::uint64_t digest_of(const Members& members) {
   return digest == 0 ? 1 : digest;
 }
 
+bool changes_in_place(const Setting& setting) {
+  return std::holds_alternative<Members>(setting) || std::holds_alternative<Indirection>(setting) ||
+         std::holds_alternative<CpuSet>(setting) || std::holds_alternative<BannedIrqs>(setting);
+}
+
 bool same_setting(const Setting& a, const Setting& b) {
   if (a.index() != b.index()) return false;
   if (const auto* c = std::get_if<HtbClass>(&a)) return same_class(*c, std::get<HtbClass>(b));

@@ -7,7 +7,11 @@
 #include <vector>
 
 #include "model/flow.h"
+#include "model/held.h"
 #include "model/knob.h"
+#include "model/queues.h"
+#include "model/thread.h"
+#include "model/topology.h"
 #include "model/workload.h"
 
 namespace ankus {
@@ -43,6 +47,7 @@ struct Host {
   bool ifb = false;
   std::uint32_t cpus = 1;
   std::uint32_t free_ifindex = 0;  ///< for an ifb of ours: not in use now
+  Topology topology;
 
   bool operator==(const Host&) const = default;
 };
@@ -58,6 +63,11 @@ struct Snapshot {
   Host host;
   std::vector<Link> links;
   std::vector<WorkloadState> workloads;
+  std::vector<DeviceQueues> queues;  ///< of hardware, taps and host sides of veths
+  std::vector<NetThread> threads;
+  /// What is in force by us: a table that we set is not somebody else's wish, and one that needs no
+  /// change goes on being wished for.
+  std::vector<HeldKnob> held;
   MonotonicTime at;
 
   bool operator==(const Snapshot&) const = default;

@@ -9,6 +9,7 @@
 
 #include "model/flow.h"
 #include "model/plan.h"
+#include "model/thread.h"
 
 namespace ankus {
 namespace {
@@ -30,6 +31,18 @@ std::string members_text(const Members& members) {
          (members.rows.size() == 1 ? " workload, " : " workloads, ") + digest;
 }
 
+/// "128 entries, per queue 32 32 32 32".
+std::string indirection_text(const Indirection& table) {
+  std::vector<std::uint32_t> entries;
+  for (const std::uint32_t queue : table.queues) {
+    if (queue >= entries.size()) entries.resize(queue + 1);
+    ++entries[queue];
+  }
+  std::string text = std::to_string(table.queues.size()) + " entries, per queue";
+  for (const std::uint32_t count : entries) text += " " + std::to_string(count);
+  return text;
+}
+
 }  // namespace
 
 std::string_view to_text(WorkloadKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
@@ -37,6 +50,10 @@ std::optional<WorkloadKind> workload_kind_from_text(std::string_view text) {
   for (std::size_t i = 0; i < std::size(kKinds); ++i)
     if (kKinds[i] == text) return static_cast<WorkloadKind>(i);
   return std::nullopt;
+}
+
+std::string_view to_text(NetThread::Kind kind) {
+  return kind == NetThread::Kind::vhost ? "vhost" : "napi";
 }
 
 std::string_view to_text(Weight weight) { return kWeights[static_cast<std::size_t>(weight)]; }
@@ -81,6 +98,22 @@ std::string to_text(const Knob& knob) {
           [](const knob::Classifier& k) { return "classifier at egress of " + k.device.name; },
           [](const knob::IngressRedirect& k) { return "ingress redirect of " + k.device.name; },
           [](const knob::Membership&) { return std::string("workloads' classes"); },
+          [](const knob::RssTable& k) { return "indirection table of " + k.device.name; },
+          [](const knob::RpsMask& k) {
+            return "RPS of receive queue " + std::to_string(k.queue) + " of " + k.device.name;
+          },
+          [](const knob::XpsMask& k) {
+            return "XPS of transmit queue " + std::to_string(k.queue) + " of " + k.device.name;
+          },
+          [](const knob::IrqAffinity& k) {
+            return "affinity of IRQ " + printable(k.irq) + " of " + k.device.name;
+          },
+          [](const knob::ThreadAffinity& k) {
+            return "affinity of thread " + printable(k.name) + " (" + std::to_string(k.tid) + ")";
+          },
+          [](const knob::IrqbalanceBans&) {
+            return std::string("IRQs that irqbalance leaves alone");
+          },
       },
       knob);
 }
@@ -110,6 +143,11 @@ std::string to_text(const Setting& setting) {
           },
           [](const RedirectTo& s) { return "to ifindex " + std::to_string(s.ifindex); },
           [](const Members& s) { return members_text(s); },
+          [](const Indirection& s) { return indirection_text(s); },
+          [](const CpuSet& s) { return s.empty() ? "no CPU" : "CPU " + to_text(s); },
+          [](const BannedIrqs& s) {
+            return s.irqs.empty() ? "none" : cpu_list_text(CpuSet{.cpus = s.irqs});
+          },
       },
       setting);
 }

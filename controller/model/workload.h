@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/cpu_set.h"
 #include "base/units.h"
 #include "model/device.h"
 
@@ -60,6 +61,7 @@ struct Workload {
   std::string name;              ///< for display only: never decides anything
   std::string label;             ///< under which its footprint is remembered
   std::int32_t main_pid = 0;     ///< the first process seen in it, 0 if none was
+  CpuSet cpus;                   ///< of its cpuset, where that is not all CPUs; else empty
   bool opted_out = false;        ///< by `ankusctl opt-out`: watched, never acted upon
 
   bool operator==(const Workload&) const = default;

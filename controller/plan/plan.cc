@@ -90,7 +90,7 @@ bool must_be_rebuilt(const Setting& from, const Setting& to) {
     if (const auto* b = std::get_if<HtbClass>(&to)) return a->parent != b->parent;
   if (const auto* a = std::get_if<ByteFifo>(&from))
     if (const auto* b = std::get_if<ByteFifo>(&to)) return a->handle != b->handle;
-  return !std::holds_alternative<Members>(from);
+  return !changes_in_place(from);
 }
 
 /// What is rebuilt takes along what hangs on it.

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/sysfs.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/handle.h"
+#include "base/text.h"
+#include "kernel/procfs.h"
+
+namespace ankus {
+
+std::string Sysfs::rps_file(const std::string& device, std::uint32_t queue) const {
+  return net(device) + "/queues/rx-" + std::to_string(queue) + "/rps_cpus";
+}
+
+std::string Sysfs::xps_file(const std::string& device, std::uint32_t queue) const {
+  return net(device) + "/queues/tx-" + std::to_string(queue) + "/xps_cpus";
+}
+
+Result<std::vector<DeviceIrq>> Sysfs::device_irqs(const std::string& device) const {
+  // A PCI NIC's own directory first: "device/.." of one is its port, which has interrupts too. For
+  // virtio, "device" is the node on the virtio bus and the PCI function is above it.
+  std::vector<DeviceIrq> irqs;
+  for (const char* directory : {"/device/msi_irqs", "/device/../msi_irqs"}) {
+    const auto numbers = read_directory(net(device) + directory);
+    if (!numbers && numbers.error().kind == ErrorKind::gone) continue;
+    if (!numbers) return std::unexpected(numbers.error());
+    for (const std::string& text : *numbers) {
+      std::uint32_t number = 0;
+      const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
+      if (end.ec != std::errc() || end.ptr != text.data() + text.size()) continue;
+      const auto actions = read_file_head(root + "/kernel/irq/" + text + "/actions");
+      if (!actions || trim(*actions).empty()) continue;  // allocated, not requested
+      irqs.push_back({.number = number, .name = std::string(trim(*actions))});
+    }
+    break;
+  }
+  std::ranges::sort(irqs, {}, &DeviceIrq::number);
+  return irqs;
+}
+
+Result<void> write_setting_file(const std::string& path, std::string_view text) {
+  const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!fd) return fail_errno("open " + path);
+  const ssize_t written = write(fd.get(), text.data(), text.size());
+  if (written < 0) return fail_errno("write " + quoted(text) + " to " + path);
+  if (static_cast<std::size_t>(written) != text.size())
+    return fail(ErrorKind::refused, "write " + quoted(text) + " to " + path + ": cut short");
+  return {};
+}
+
+}  // namespace ankus

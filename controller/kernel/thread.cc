@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/thread.h"
+
+#include <sched.h>
+
+#include <memory>
+#include <string>
+
+namespace ankus {
+namespace {
+
+struct FreeCpuSet {
+  void operator()(cpu_set_t* set) const { CPU_FREE(set); }
+};
+using KernelCpuSet = std::unique_ptr<cpu_set_t, FreeCpuSet>;
+
+constexpr std::size_t kCpus = kHighestCpu + 1;  // the kernel refuses what is smaller than its own
+
+KernelCpuSet empty_set() {
+  KernelCpuSet set(CPU_ALLOC(kCpus));
+  CPU_ZERO_S(CPU_ALLOC_SIZE(kCpus), set.get());
+  return set;
+}
+
+std::string named(std::int32_t tid) { return "affinity of thread " + std::to_string(tid); }
+
+}  // namespace
+
+Result<CpuSet> thread_affinity(std::int32_t tid) {
+  const std::size_t size = CPU_ALLOC_SIZE(kCpus);
+  const KernelCpuSet set = empty_set();
+  if (sched_getaffinity(tid, size, set.get()) != 0) return fail_errno(named(tid));
+  CpuSet cpus;
+  for (std::uint32_t cpu = 0; cpu < kCpus; ++cpu)
+    if (CPU_ISSET_S(cpu, size, set.get())) cpus.cpus.push_back(cpu);
+  return cpus;
+}
+
+Result<void> set_thread_affinity(std::int32_t tid, const CpuSet& cpus) {
+  const std::size_t size = CPU_ALLOC_SIZE(kCpus);
+  const KernelCpuSet set = empty_set();
+  for (const std::uint32_t cpu : cpus.cpus) CPU_SET_S(cpu, size, set.get());
+  if (sched_setaffinity(tid, size, set.get()) != 0)
+    return fail_errno(named(tid) + " to CPU " + to_text(cpus));
+  return {};
+}
+
+}  // namespace ankus
