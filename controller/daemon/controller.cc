@@ -142,6 +142,7 @@ Result<void> Controller::tick() {
   auto undone = undo_expired(parts_.actuator, parts_.journal, parts_.clock);
   if (!undone) return std::unexpected(undone.error());
   if (*undone) {
+    disarm_deadman();  // it comes after us, and would wait for our lock
     log("confirmation expired: " + (*undone)->what);
     after_change();
   }

@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
+#include <string_view>
 #include <vector>
 
 namespace ankus {
@@ -18,23 +20,27 @@ constexpr nanoseconds kGrace = seconds(2);
 
 bool systemd_runs() { return access("/run/systemd/system", F_OK) == 0; }  // sd_booted(3)
 
-std::vector<std::string> rollback_command(const Options& options) {
+/// Where the binary is now: after an upgrade under us, the new one, which reads the same journal.
+std::string own_path() {
+  constexpr std::string_view kReplaced = " (deleted)";  // proc(5), /proc/PID/exe
   std::array<char, 4096> self{};
-  const ssize_t length = readlink("/proc/self/exe", self.data(), self.size() - 1);
-  return {
-      length > 0 ? std::string(self.data(), static_cast<std::size_t>(length)) : "/usr/sbin/ankusd",
-      "--rollback",
-      "--pending",
-      "--state-dir",
-      options.state_dir,
-      "--runtime-dir",
-      options.runtime_dir,
-      "--bpf-dir",
-      options.bpf_dir};
+  const ssize_t length = readlink("/proc/self/exe", self.data(), self.size());
+  if (length <= 0) return "/usr/sbin/ankusd";
+  std::string_view path(self.data(), static_cast<std::size_t>(length));
+  if (path.ends_with(kReplaced)) path.remove_suffix(kReplaced.size());
+  return std::string(path);
+}
+
+std::vector<std::string> rollback_command(const Options& options) {
+  return {own_path(),      "--rollback",        "--pending", "--state-dir",  options.state_dir,
+          "--runtime-dir", options.runtime_dir, "--bpf-dir", options.bpf_dir};
 }
 
 /// Never returns in the child.
 [[noreturn]] void exec(const std::vector<std::string>& command) {
+  sigset_t none;  // the loop blocks what it reads from a signalfd, and a mask outlives execve(2)
+  (void)sigemptyset(&none);
+  (void)sigprocmask(SIG_SETMASK, &none, nullptr);
   std::vector<char*> arguments;
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
@@ -102,8 +108,11 @@ Result<std::string> arm_deadman(const Options& options, nanoseconds within) {
 }
 
 void disarm_deadman() {
-  if (systemd_runs())
-    (void)run_and_wait({"systemctl", "stop", std::string(kUnit) + ".timer"});  // it may be gone
+  if (!systemd_runs()) return;
+  // Both may be gone. The service is there if the timer has fired and it waits for the lock, which
+  // whoever disarms has; left waiting, it would keep the name from the next plan.
+  (void)run_and_wait(
+      {"systemctl", "stop", std::string(kUnit) + ".timer", std::string(kUnit) + ".service"});
 }
 
 }  // namespace ankus
