@@ -10,6 +10,7 @@
 #include <functional>
 #include <span>
 
+#include "base/cpu_set.h"
 #include "base/text.h"
 #include "policy/cross_check.h"
 #include "policy/source_check.h"
@@ -41,7 +42,6 @@ constexpr std::string_view kLaterTopKeys[] = {"verify"};
 constexpr std::string_view kLaterRuleKeys[] = {"receive", "rps", "xps", "irq", "vhost"};
 
 constexpr std::size_t kMaxRules = 256;
-constexpr std::int64_t kHighestCpu = 8191;
 constexpr BitRate kLeastRate{100'000}, kMostRate{1'000'000'000'000};
 
 bool contains(Keys keys, std::string_view key) {
@@ -92,22 +92,6 @@ constexpr Quantity<nanoseconds> kDuration{.noun = "duration",
 
 bool is_bare_number(std::string_view text) {
   return !text.empty() && text.find_first_not_of("0123456789.") == std::string_view::npos;
-}
-
-/// Is "0", "0-3" or "0-3,8" a list of CPUs as the kernel writes them?
-bool is_cpu_list(std::string_view text) {
-  const auto cpu = [](std::string_view number) -> std::int64_t {
-    if (number.empty() || number.size() > 4 ||
-        number.find_first_not_of("0123456789") != std::string_view::npos)
-      return -1;
-    const std::int64_t value = std::stoll(std::string(number));
-    return value <= kHighestCpu ? value : -1;
-  };
-  return std::ranges::all_of(split(text, ','), [&](std::string_view part) {
-    const std::vector<std::string_view> ends = split(trim(part), '-');
-    if (ends.size() > 2 || cpu(ends.front()) < 0) return false;
-    return ends.size() == 1 || cpu(ends[1]) >= cpu(ends[0]);
-  });
 }
 
 std::string device_name_fault(std::string_view name) {
@@ -374,7 +358,7 @@ void read_guard(const Section& section, Guard& guard) {
   Section protect = section.below(*table, "protect");
   protect.allow(kProtectKeys);
   if (protect.read_text("cpus", "a list of CPUs such as \"0-3,8\"", guard.protected_cpus) &&
-      !is_cpu_list(guard.protected_cpus))
+      !cpu_list_from_text(guard.protected_cpus))
     protect.fault(*protect.find("cpus"), "cpus",
                   quoted(guard.protected_cpus) + " is not a list of CPUs such as \"0-3,8\"");
   const toml::node* devices = protect.find("devices");
