@@ -20,8 +20,9 @@ namespace {
 
 using Keys = std::span<const std::string_view>;
 
-constexpr std::string_view kTopKeys[] = {"mode",      "link",      "fast", "elephant", "admission",
-                                         "probation", "footprint", "rule", "guard",    "audit"};
+constexpr std::string_view kTopKeys[] = {"mode",      "link",      "fast",      "elephant",
+                                         "admission", "probation", "footprint", "rule",
+                                         "guard",     "audit",     "verify"};
 constexpr std::string_view kLinkKeys[] = {"rate",           "bottleneck",     "shape_to",
                                           "download",       "download_share", "single_lock",
                                           "single_lock_pps"};
@@ -36,9 +37,11 @@ constexpr std::string_view kBandwidthKeys[] = {"device", "guarantee", "limit", "
 constexpr std::string_view kGuardKeys[] = {"cooldown", "actions_per_minute", "protect"};
 constexpr std::string_view kProtectKeys[] = {"devices", "cpus"};
 constexpr std::string_view kAuditKeys[] = {"required"};
+constexpr std::string_view kVerifyKeys[] = {
+    "watch",   "require",  "veto",         "within",   "settle",
+    "samples", "coverage", "inconclusive", "back_off", "longest_back_off"};
 
 // Known words of later versions: they deserve better than "unknown key".
-constexpr std::string_view kLaterTopKeys[] = {"verify"};
 constexpr std::string_view kLaterRuleKeys[] = {"receive", "rps", "xps", "irq", "vhost"};
 
 constexpr std::size_t kMaxRules = 256;
@@ -379,6 +382,100 @@ void read_guard(const Section& section, Guard& guard) {
   }
 }
 
+/// The quantity behind a phrase: "10%" of "not worse by 10%"; nothing if the text begins otherwise.
+std::optional<Share> share_after(std::string_view text, std::string_view phrase) {
+  const std::vector<std::string_view> words = split_words(text), start = split_words(phrase);
+  if (words.size() != start.size() + 1 ||
+      !std::ranges::equal(std::span(words).first(start.size()), start))
+    return std::nullopt;
+  const Result<Share> share = parse_share(words.back());
+  return share ? std::optional(*share) : std::nullopt;
+}
+
+/// 0.99 of "p99"; from p50 to p99.9.
+std::optional<double> percentile_of(std::string_view word) {
+  if (!word.starts_with('p')) return std::nullopt;
+  const Result<Share> share = parse_share(std::string(word.substr(1)) + "%");
+  if (!share || *share < Share{0.5} || Share{0.999 + 1e-9} < *share) return std::nullopt;
+  return share->of_one;
+}
+
+void read_watch(const Section& section, VerifyRule& rule) {
+  std::string text;
+  if (!section.read_text("watch", "what is judged, such as \"light latency p99\"", text)) return;
+  const std::vector<std::string_view> words = split_words(text);
+  const auto percentile = words.size() == 3 && words[0] == "light" && words[1] == "latency"
+                              ? percentile_of(words[2])
+                              : std::nullopt;
+  if (percentile)
+    rule.quantile = *percentile;
+  else
+    section.fault(*section.find("watch"), "watch",
+                  quoted(text) +
+                      " is not possible; write for example \"light latency p99\" (from "
+                      "p50 to p99.9)");
+}
+
+void read_require(const Section& section, VerifyRule& rule) {
+  static constexpr std::string_view kWhat = "such as \"not worse by 10%\" or \"better by 10%\"";
+  std::string text;
+  if (!section.read_text("require", "what must hold, " + std::string(kWhat), text)) return;
+  const auto worse = share_after(text, "not worse by"), better = share_after(text, "better by");
+  const auto margin = worse ? worse : better;
+  if (!margin) {
+    section.fault(*section.find("require"), "require",
+                  quoted(text) + " is not possible; write something " + std::string(kWhat));
+  } else if (*margin < Share{0.01} || Share{1.0} < *margin) {
+    section.fault(*section.find("require"), "require",
+                  quoted(text) + " is out of range; from 1% to 100%");
+  } else {
+    rule.margin = *margin;
+    rule.require = worse ? VerifyRule::Require::not_worse : VerifyRule::Require::better;
+  }
+}
+
+void read_veto(const Section& section, VerifyRule& rule) {
+  static constexpr std::string_view kWhat = "\"heavy throughput -20%\"";
+  std::string text;
+  if (!section.read_text("veto", "what forbids an action, such as " + std::string(kWhat), text))
+    return;
+  const std::size_t minus = text.rfind('-');
+  const auto loss =
+      minus == std::string::npos
+          ? std::nullopt
+          : share_after(text.substr(0, minus) + " " + text.substr(minus + 1), "heavy throughput");
+  if (!loss)
+    section.fault(*section.find("veto"), "veto",
+                  quoted(text) + " is not possible; write for example " + std::string(kWhat));
+  else if (*loss < Share{0.01} || Share{0.9} < *loss)
+    section.fault(*section.find("veto"), "veto",
+                  quoted(text) + " is out of range; from -1% to -90%");
+  else
+    rule.veto = *loss;
+}
+
+void read_verify(const Section& section, VerifyRule& rule) {
+  read_watch(section, rule);
+  read_require(section, rule);
+  read_veto(section, rule);
+  section.read<nanoseconds>("within", kDuration, seconds(4), seconds(600), rule.within);
+  section.read<nanoseconds>("settle", kDuration, milliseconds(100), seconds(600), rule.settle);
+  section.read_number("samples", 100, 100'000'000, rule.samples);
+  section.read("coverage", kShare, Share{0.01}, kAll, rule.coverage);
+  static constexpr std::string_view kInconclusive[] = {"undo", "keep"};
+  if (const auto word = section.read_word("inconclusive", kInconclusive))
+    rule.inconclusive = static_cast<VerifyRule::Inconclusive>(*word);
+  section.read<nanoseconds>("back_off", kDuration, seconds(1), seconds(86'400), rule.back_off);
+  section.read<nanoseconds>("longest_back_off", kDuration, seconds(1), seconds(7 * 86'400),
+                            rule.longest_back_off);
+  if (rule.longest_back_off < rule.back_off)
+    section.fault(
+        section.find("back_off") ? *section.find("back_off") : *section.find("longest_back_off"),
+        section.find("back_off") ? "back_off" : "longest_back_off",
+        "back_off, " + to_text(rule.back_off) + ", is longer than longest_back_off, " +
+            to_text(rule.longest_back_off));
+}
+
 void read_match(const Section& section, Match& match) {
   static constexpr std::string_view kFootprints[] = {"light", "heavy"};
   if (const auto word = section.read_word("footprint", kFootprints))
@@ -498,7 +595,7 @@ void read_block(const Section& top, std::string_view key, Keys keys,
 Policy read_policy(const toml::table& table, Report& report) {
   Policy policy;
   Section top(table, "", report);
-  top.allow(kTopKeys, kLaterTopKeys);
+  top.allow(kTopKeys);
   static constexpr std::string_view kModes[] = {"observe", "advise", "enforce"};
   if (const auto word = top.read_word("mode", kModes)) policy.mode = static_cast<Mode>(*word);
   read_links(top, policy);
@@ -508,6 +605,7 @@ Policy read_policy(const toml::table& table, Report& report) {
   read_block(top, "probation", kProbationKeys, read_probation, policy.probation);
   read_block(top, "footprint", kFootprintKeys, read_footprint, policy.footprint);
   read_block(top, "guard", kGuardKeys, read_guard, policy.guard);
+  read_block(top, "verify", kVerifyKeys, read_verify, policy.verify);
   read_block<bool>(
       top, "audit", kAuditKeys,
       [](const Section& section, bool& required) { section.read_flag("required", required); },

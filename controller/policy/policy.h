@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "model/verify_rule.h"
 #include "model/workload.h"
 
 namespace ankus {
@@ -140,6 +141,7 @@ struct Policy {
   std::vector<Rule> rules;
   Guard guard;
   bool audit_required = true;
+  VerifyRule verify;
 
   bool operator==(const Policy&) const = default;
 };

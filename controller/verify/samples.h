@@ -26,7 +26,8 @@ struct SegmentSamples {
   std::string name;  ///< the two points: "qdisc to uplink"; the same text before and after
   SegmentKind kind = SegmentKind::path;
   std::vector<Histogram> slices;
-  Coverage coverage;  ///< of the whole window
+  Coverage coverage;       ///< of the whole window
+  std::uint64_t lost = 0;  ///< packets of the window that were dropped on the way, not in `slices`
 
   bool operator==(const SegmentSamples&) const = default;
 };

@@ -66,6 +66,17 @@ actions_per_minute = 30
 protect = { devices = ["wg*", "tun?"], cpus = "0-1,4" }
 [audit]
 required = false
+[verify]
+watch = "light latency p99.9"
+require = "better by 15%"
+veto = "heavy throughput -30%"
+within = "20s"
+settle = "3s"
+samples = 1000
+coverage = "90%"
+inconclusive = "keep"
+back_off = "1m"
+longest_back_off = "2h"
 [[rule]]
 name = "one"
 match = { footprint = "heavy", kind = "vm", name = "build-*", label = "vm:*" }
@@ -108,7 +119,18 @@ bandwidth = { device = "eth0", guarantee = "20%", limit = "80%", priority = 6, q
                 .actions_per_minute = 30,
                 .protected_devices = {"wg*", "tun?"},
                 .protected_cpus = "0-1,4"},
-      .audit_required = false};
+      .audit_required = false,
+      .verify = {.quantile = parse_share("99.9%")->of_one,
+                 .require = VerifyRule::Require::better,
+                 .margin = *parse_share("15%"),
+                 .veto = *parse_share("30%"),
+                 .within = seconds(20),
+                 .settle = seconds(3),
+                 .samples = 1000,
+                 .coverage = *parse_share("90%"),
+                 .inconclusive = VerifyRule::Inconclusive::keep,
+                 .back_off = seconds(60),
+                 .longest_back_off = seconds(7200)}};
   EXPECT_EQ(parsed.policy, expected);
 }
 
@@ -146,6 +168,16 @@ calm = "24h"
 [guard]
 cooldown = "1s"
 actions_per_minute = 10000
+[verify]
+watch = "light latency p50"
+require = "not worse by 100%"
+veto = "heavy throughput -90%"
+within = "10m"
+settle = "100ms"
+samples = 100
+coverage = "100%"
+back_off = "24h"
+longest_back_off = "168h"
 [[rule]]
 name = "all there is"
 bandwidth = { device = "a", guarantee = "99%", limit = "99%", priority = 7, queue = "64 KB" }
@@ -217,7 +249,7 @@ constexpr Bad kBad[] = {
      "advise, enforce"},
     {"mod = \"observe\"",
      "p.toml:1:1: mod: unknown key; did you mean \"mode\"? Allowed here: mode, link, fast, "
-     "elephant, admission, probation, footprint, rule, guard, audit"},
+     "elephant, admission, probation, footprint, rule, guard, audit, verify"},
     {"[guard]\ncolour = 1",
      "p.toml:2:1: guard.colour: unknown key; allowed here: cooldown, actions_per_minute, protect"},
     {"[guard]\nprotect = { cpus = \"3-1\" }",
@@ -231,7 +263,39 @@ constexpr Bad kBad[] = {
      "p.toml:2:22: guard.actions_per_minute: \"60\" is not a whole number; from 1 to 10000 is "
      "possible"},
     {"fast = 3", "p.toml:1:8: fast: 3 is not a table; write for example [fast]"},
-    {"[verify]\nwatch = \"x\"", "p.toml:1:2: verify: not supported by this version; remove it"},
+    {"[verify]\nwatch = \"heavy latency p99\"",
+     "p.toml:2:9: verify.watch: \"heavy latency p99\" is not possible; write for example \"light "
+     "latency p99\" (from p50 to p99.9)"},
+    {"[verify]\nwatch = \"light latency p100\"",
+     "p.toml:2:9: verify.watch: \"light latency p100\" is not possible; write for example \"light "
+     "latency p99\" (from p50 to p99.9)"},
+    {"[verify]\nwatch = 99",
+     "p.toml:2:9: verify.watch: 99 is not text; needed is what is judged, such as \"light latency "
+     "p99\""},
+    {"[verify]\nrequire = \"10%\"",
+     "p.toml:2:11: verify.require: \"10%\" is not possible; write something such as \"not worse by "
+     "10%\" or \"better by 10%\""},
+    {"[verify]\nrequire = \"better by 10\"",
+     "p.toml:2:11: verify.require: \"better by 10\" is not possible; write something such as \"not "
+     "worse by 10%\" or \"better by 10%\""},
+    {"[verify]\nrequire = \"not worse by 0.5%\"",
+     "p.toml:2:11: verify.require: \"not worse by 0.5%\" is out of range; from 1% to 100%"},
+    {"[verify]\nveto = \"heavy throughput +20%\"",
+     "p.toml:2:8: verify.veto: \"heavy throughput +20%\" is not possible; write for example "
+     "\"heavy "
+     "throughput -20%\""},
+    {"[verify]\nveto = \"heavy throughput -95%\"",
+     "p.toml:2:8: verify.veto: \"heavy throughput -95%\" is out of range; from -1% to -90%"},
+    {"[verify]\nwithin = \"1s\"",
+     "p.toml:2:10: verify.within: \"1s\" is out of range; from 4s to 10m"},
+    {"[verify]\ninconclusive = \"kepe\"",
+     "p.toml:2:16: verify.inconclusive: \"kepe\" is not possible; allowed: undo, keep"},
+    {"[verify]\nlongest_back_off = \"1m\"",
+     "p.toml:2:20: verify.longest_back_off: back_off, 10m, is longer than longest_back_off, 1m"},
+    {"[verify]\nsettel = \"1s\"",
+     "p.toml:2:1: verify.settel: unknown key; did you mean \"settle\"? Allowed here: watch, "
+     "require, "
+     "veto, within, settle, samples, coverage, inconclusive, back_off, longest_back_off"},
     {"[[rule]]\nname = \"r\"\nreceive = { device = \"eth0\" }",
      "p.toml:3:1: rule \"r\": receive: not supported by this version; remove it"},
     {"[[rule]]\nname = \"r\"",
