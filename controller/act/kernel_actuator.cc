@@ -86,6 +86,9 @@ std::unexpected<Error> no_step(const Knob& knob, const Setting& before, const Se
 Result<KernelActuator> KernelActuator::open(KernelHandles handles) {
   auto socket = NetlinkSocket::open(NETLINK_ROUTE);
   if (!socket) return std::unexpected(socket.error());
+  auto ethtool = Ethtool::open();
+  if (!ethtool) return std::unexpected(ethtool.error());
+  handles.ethtool = std::make_shared<Ethtool>(std::move(*ethtool));
   return KernelActuator(std::move(*socket), std::move(handles));
 }
 

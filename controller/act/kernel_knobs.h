@@ -3,11 +3,14 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "kernel/bpf.h"
+#include "kernel/ethtool.h"
+#include "kernel/irqbalance.h"
 #include "kernel/procfs.h"
 #include "kernel/sysfs.h"
 #include "kernel/tc.h"
@@ -24,8 +27,10 @@ struct KernelHandles {
   std::string pin_dir;  ///< below a bpffs mount
   int members_fd = -1, devices_fd = -1;
   std::function<std::uint32_t()> lease_end;  ///< in jiffies, for rows that are written now
+  std::shared_ptr<Ethtool> ethtool;          ///< opened by the actuator
   Sysfs sysfs;                               ///< of the namespace that the devices live in
   Procfs procfs;
+  Irqbalance irqbalance;
 };
 
 /// One reading of the kernel: dumps are made once for each device and kept while this lives.

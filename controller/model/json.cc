@@ -100,6 +100,12 @@ class Reader {
     if (!set) return complain(std::string("key \"") + key + "\": " + set.error().text), CpuSet{};
     return *std::move(set);
   }
+  bool flag(const char* key) {
+    const json* found = find(key);
+    if (found != nullptr && !found->is_boolean())
+      complain(std::string("key \"") + key + "\" is neither true nor false");
+    return found != nullptr && found->is_boolean() && found->get<bool>();
+  }
   std::vector<std::uint32_t> numbers(const char* key) {
     std::vector<std::uint32_t> list;
     const json* found = find(key);
@@ -321,7 +327,7 @@ json to_json(const Setting& setting) {
             return members;
           },
           [](const Indirection& s) -> json {
-            return {{"is", "indirection"}, {"queues", s.queues}};
+            return {{"is", "indirection"}, {"queues", s.queues}, {"is_default", s.is_default}};
           },
           [](const CpuSet& s) -> json { return {{"is", "cpus"}, {"cpus", cpu_list_text(s)}}; },
           [](const BannedIrqs& s) -> json { return {{"is", "banned_irqs"}, {"irqs", s.irqs}}; },
@@ -414,7 +420,8 @@ Result<Setting> setting_from_json(const json& object) {
   else if (kind == "members")
     setting = members_from(reader);
   else if (kind == "indirection")
-    setting = Indirection{.queues = reader.numbers("queues")};
+    setting =
+        Indirection{.queues = reader.numbers("queues"), .is_default = reader.flag("is_default")};
   else if (kind == "cpus")
     setting = reader.cpus("cpus");
   else if (kind == "banned_irqs")

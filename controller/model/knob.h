@@ -190,6 +190,9 @@ std::uint64_t digest_of(const Members& members);
 /// The receive queue of each entry of an indirection table.
 struct Indirection {
   std::vector<std::uint32_t> queues;
+  /// Read: all queues in turn, as the driver makes it. Written: whatever the driver's table is by
+  /// then, since the number of queues may have changed.
+  bool is_default = false;
   auto operator<=>(const Indirection&) const = default;
 };
 /// What irqbalance was told to leave alone; reads as Absent where it does not run.
@@ -209,7 +212,8 @@ std::string to_text(const Knob& knob);
 std::string to_text(const Setting& setting);
 
 /// If the kernel cannot tell them apart: equal, but an HtbClass's bursts may differ by one tick of
-/// 64 ns, and Members of which only the digest is known are compared by it.
+/// 64 ns, Members of which only the digest is known are compared by it, and one default Indirection
+/// is as good as another.
 bool same_setting(const Setting& a, const Setting& b);
 
 /// If the kernel can turn any setting of this kind into another without removing it first.

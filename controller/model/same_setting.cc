@@ -48,6 +48,10 @@ bool same_setting(const Setting& a, const Setting& b) {
     const auto& n = std::get<Members>(b);
     if (m->digest != 0 || n.digest != 0) return digest_of(*m) == digest_of(n);
   }
+  if (const auto* t = std::get_if<Indirection>(&a)) {
+    const auto& u = std::get<Indirection>(b);
+    return t->queues == u.queues || (t->is_default && u.is_default);
+  }
   return a == b;
 }
 

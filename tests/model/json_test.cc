@@ -5,24 +5,34 @@
 
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace ankus {
 namespace {
 
 using testing::HasSubstr;
 
-const Device kOdd{.name = "e\xff\x01\"th",
-                  .ifindex = 4294967295,
-                  .netns_cookie = std::numeric_limits<std::uint64_t>::max()};
+constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
+const Device kOdd{.name = "e\xff\x01\"th", .ifindex = 4294967295, .netns_cookie = kMost};
 
 std::vector<Knob> all_knobs() {
   const TcHandle handle = make_handle(kOurMajor, 0x10);
-  return {knob::Ifb{"ankus2"},           knob::RootQdisc{kOdd}, knob::TcClass{kOdd, handle},
-          knob::LeafQdisc{kOdd, handle}, knob::Clsact{kOdd},    knob::Classifier{kOdd},
-          knob::IngressRedirect{kOdd},   knob::Membership{}};
+  return {knob::Ifb{"ankus2"},
+          knob::RootQdisc{kOdd},
+          knob::TcClass{kOdd, handle},
+          knob::LeafQdisc{kOdd, handle},
+          knob::Clsact{kOdd},
+          knob::Classifier{kOdd},
+          knob::IngressRedirect{kOdd},
+          knob::Membership{},
+          knob::RssTable{kOdd},
+          knob::RpsMask{kOdd, 7},
+          knob::XpsMask{kOdd, 63},
+          knob::IrqAffinity{kOdd, "e\xff-rx-1"},
+          knob::ThreadAffinity{4711, kMost, "vhost-\xff 1"},
+          knob::IrqbalanceBans{}};
 }
 std::vector<Setting> all_settings() {
-  constexpr auto kMost = std::numeric_limits<std::uint64_t>::max();
   return {Absent{},
           Foreign{"tbf \xc3\xa9 \xc3"},
           IfbDevice{7},
@@ -32,12 +42,20 @@ std::vector<Setting> all_settings() {
           ClsactQdisc{},
           ClassifierProgram{ClassifierProgram::Hook::clsact, kOurMajor},
           RedirectTo{77},
-          Members{}};
+          Members{},
+          Indirection{.queues = {0, 1, 4294967295}},
+          Indirection{.queues = {0, 1}, .is_default = true},
+          CpuSet{{0, 2, 3, 8191}},
+          CpuSet{},
+          BannedIrqs{{1, 4294967295}}};
 }
 
 TEST(Json, OfEachKnobAndSettingReadsBackEqual) {
-  ASSERT_EQ(all_knobs().size(), std::variant_size_v<Knob>);
-  ASSERT_EQ(all_settings().size(), std::variant_size_v<Setting>);
+  std::set<std::size_t> knobs, settings;
+  for (const Knob& knob : all_knobs()) knobs.insert(knob.index());
+  for (const Setting& setting : all_settings()) settings.insert(setting.index());
+  ASSERT_EQ(knobs.size(), std::variant_size_v<Knob>);
+  ASSERT_EQ(settings.size(), std::variant_size_v<Setting>);
   for (const Knob& knob : all_knobs())
     EXPECT_EQ(knob_from_json_text(json_text(knob)), knob) << json_text(knob);
   for (const Setting& setting : all_settings())
