@@ -121,12 +121,14 @@ GateAnswer gate(const Samples& window, Lever lever, double quantile) {
       look.share("its busiest CPU", host.cpu_busy, kBusy);
       break;
   }
+  const bool queue_signs = !look.result.found.empty();
   // The path's own latency is a sign for each lever, since each is on the path.
   const auto path = longest_wait(window, SegmentKind::path, quantile);
   look.time("path of light workloads", path, kSlowPath);
 
   GateAnswer answer = std::move(look.result);
-  answer.against = other_trouble(window, lever);
+  // A queue that fills or overflows is the network's own trouble, whatever else there is.
+  if (lever != Lever::bandwidth || !queue_signs) answer.against = other_trouble(window, lever);
   answer.open = !answer.found.empty() && answer.against.empty();
   if (answer.open) {
     answer.text = "signs: " + join(answer.found, ", ");

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "model/plan.h"
+#include "model/verify_rule.h"
+#include "verify/verdict.h"
+
+namespace ankus {
+
+/// What is tried must prove itself; what stands (the bandwidth tree) must only not harm: a quiet
+/// host is no reason to take its tree out again.
+enum class Trial { experiment, standing };
+std::string_view to_text(Trial trial);
+
+/// Actions that are written, judged and undone together.
+struct Proposal {
+  std::string id;  ///< of the plan
+  Trial trial = Trial::experiment;
+  std::vector<std::string> objects;  ///< see objects_of()
+  VerifyRule rule;
+
+  bool operator==(const Proposal&) const = default;
+};
+
+/// The things that actions change, as far as trying is concerned: a device's tree is one, any
+/// other knob is one each. Sorted, each once.
+std::vector<std::string> objects_of(std::span<const Action> actions);
+
+enum class Phase {
+  before,    ///< the baseline is being measured; nothing is written yet
+  writing,   ///< the caller writes now
+  settling,  ///< written; what is measured now is not looked at
+  after,     ///< the window that is judged
+};
+std::string_view to_text(Phase phase);
+
+/// The one that is under way.
+struct Experiment {
+  Proposal proposal;
+  Phase phase = Phase::before;
+  MonotonicTime since, until;  ///< of the phase; of `writing` no end is known
+
+  bool operator==(const Experiment&) const = default;
+};
+
+/// What was learnt of one object.
+struct ObjectRecord {
+  unsigned failures = 0;    ///< in a row: undone, or wanted back too soon
+  MonotonicTime free_from;  ///< nothing is begun before
+  std::optional<MonotonicTime> kept_since;
+  std::string last;  ///< one line: what came of it
+
+  bool operator==(const ObjectRecord&) const = default;
+};
+
+/// What the caller has to do now.
+enum class Due { nothing, write, judge };
+
+struct Conclusion {
+  bool keep = false;
+  std::string reason;      ///< one line
+  nanoseconds back_off{};  ///< for so long nothing is begun at its objects
+
+  bool operator==(const Conclusion&) const = default;
+};
+
+/// When may be tried what, as a value driven by time stamps; touches nothing itself.
+///
+///     begin ─► before ─► writing ─► settling ─► after ─► conclude ─► kept | undone, back-off
+///                │ not fit: nothing is written
+///
+/// One experiment at a time on the whole host, since two would be judged by one another's effect.
+/// It cannot oscillate: whatever the verdicts are, an episode writes an object at most twice (there
+/// and back), and the next one begins at the earliest `back_off` after its end. Each failure
+/// doubles that wait up to `longest_back_off`; only having been kept for a whole wait takes one
+/// failure off. So E failing episodes take at least back_off * (2^(E-1) - 1).
+class Experiments {
+ public:
+  /// Why nothing may be begun at these objects now; none: it may.
+  std::optional<std::string> refusal(std::span<const std::string> objects, MonotonicTime now) const;
+
+  /// An experiment starts measuring its baseline; a standing action is due to be written at once
+  /// (its baseline is whatever was measured before). An Error is the refusal.
+  Result<void> begin(Proposal proposal, MonotonicTime now);
+
+  /// Moves the phases on. Due::write and Due::judge are said until they are answered.
+  Due due(MonotonicTime now);
+
+  /// The answer to Due::write, first half: is there enough of a baseline (unfit() of verdict.h)?
+  /// False: the experiment is over and nothing is to be written. Always true of standing actions.
+  bool may_write(const std::optional<std::string>& unfit, MonotonicTime now);
+  /// The second half: all is written. If it could not be: call give_up().
+  void written(MonotonicTime now);
+  /// The writes failed and were taken back, or somebody else interfered: a failure like any other.
+  Conclusion give_up(std::string_view why, MonotonicTime now);
+
+  /// The answer to Due::judge. Unless it says `keep`, the caller undoes the actions now.
+  Conclusion conclude(const Verdict& verdict, MonotonicTime now);
+
+  /// Something kept is taken back since it is no longer wanted. Too soon after it was put in place,
+  /// it counts as a failure: a load that comes and goes at the loop's pace must not drive the loop.
+  void withdrawn(std::span<const std::string> objects, const VerifyRule& rule, MonotonicTime now);
+
+  const std::optional<Experiment>& running() const { return running_; }
+  const std::map<std::string, ObjectRecord>& records() const { return records_; }
+
+ private:
+  nanoseconds fail(const std::vector<std::string>& objects, const VerifyRule& rule,
+                   const std::string& why, MonotonicTime now);
+  void forget_the_old(const VerifyRule& rule, MonotonicTime now);
+
+  std::optional<Experiment> running_;
+  std::map<std::string, ObjectRecord> records_;
+};
+
+/// How long nothing is begun after so many failures in a row; `back_off` after none or one.
+nanoseconds wait_after(unsigned failures, const VerifyRule& rule);
+
+}  // namespace ankus
