@@ -15,10 +15,23 @@ typedef struct {
   struct net *net;
 } possible_net_t;
 
+struct sk_buff;
+struct Qdisc {
+  void *enqueue; /* 0: a device without a queue */
+  unsigned int flags;
+} KERNEL;
+#define TCQ_F_CAN_BYPASS 4
+struct netdev_queue {
+  struct Qdisc *qdisc;
+} KERNEL;
+
 struct net_device {
   possible_net_t nd_net;
   int ifindex;
+  unsigned int flags;
+  struct netdev_queue *_tx;
 } KERNEL;
+#define IFF_LOOPBACK 8
 
 struct kernfs_node {
   __u64 id;
@@ -31,22 +44,38 @@ struct sock_cgroup_data {
 } KERNEL;
 struct sock_common {
   volatile unsigned char skc_state;
+  possible_net_t skc_net;
+} KERNEL;
+struct sk_buff_head {
+  struct sk_buff *prev; /* the last one */
+  __u32 qlen;
 } KERNEL;
 struct sock {
   struct sock_common __sk_common;
   struct sock_cgroup_data sk_cgrp_data;
+  struct sk_buff_head sk_receive_queue;
+  __u16 sk_protocol;
 } KERNEL;
 
 struct sk_buff {
+  struct sk_buff *next;
   struct net_device *dev;
   struct sock *sk;
   unsigned int len;
   int skb_iif;
+  __u16 queue_mapping;
   unsigned long _nfct;
   __be16 protocol;
   __u16 network_header;
   __u16 mac_header;
-  unsigned char *head;
+  unsigned char *head, *data;
+} KERNEL;
+
+struct udp_sock {
+  struct sk_buff_head reader_queue;
+} KERNEL;
+struct tcp_sock {
+  __u32 write_seq;
 } KERNEL;
 
 struct nf_hook_state {

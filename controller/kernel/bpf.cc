@@ -2,6 +2,7 @@
 #include "kernel/bpf.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <linux/bpf.h>
 #include <sys/syscall.h>
 
@@ -157,6 +158,13 @@ Result<std::uint32_t> test_run(int program) {
   if (const int error = bpf_prog_test_run_opts(program, &options); error != 0)
     return fail_errno("run program", -error);
   return options.retval;
+}
+
+bool has_tracepoint(const std::string& name) {
+  libbpf_set_print(keep_warning);
+  static const Handle<btf, btf__free> kernel(btf__load_vmlinux_btf());
+  return kernel && btf__find_by_name_kind(kernel.get(), ("btf_trace_" + name).c_str(),
+                                          BTF_KIND_TYPEDEF) > 0;
 }
 
 Result<void> pin(int fd, const std::string& path) {

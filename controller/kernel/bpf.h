@@ -61,6 +61,10 @@ Result<std::uint32_t> test_run(int program);
 Result<void> pin(int fd, const std::string& path);
 Result<UniqueFd> open_pinned(const std::string& path);
 
+/// Does the running kernel's BTF have this tracepoint? One that is missing would make libbpf refuse
+/// the whole object.
+bool has_tracepoint(const std::string& name);
+
 /// Layout of a map, for checking a pinned one before use.
 struct MapShape {
   std::uint32_t type = 0, key_size = 0, value_size = 0, max_entries = 0, flags = 0;

@@ -34,6 +34,8 @@ class Programs {
   /// File descriptors, valid as long as this; -1 if not loaded.
   int map(const std::string& name) const;
   int program(const std::string& name) const;
+  /// All maps by name, for another object that shares them.
+  const std::map<std::string, int>& maps() const { return maps_; }
 
   /// Tries conntrack again, for when its module was loaded after us.
   void load_conntrack();

@@ -1,0 +1,807 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What a host adds to its workloads' packets, segment by segment (enum ankus_segment in latency.h).
+ * BTF tracepoints only. A sampled packet is noted under the address of its sk_buff, which stays the
+ * same through routing, NAT, veth and the crossing of namespaces. Attached only while a window is
+ * open; the window's end is checked here too, so a dead daemon leaves nothing that counts. */
+#include "bpf/latency.h"
+
+#include "bpf/maps.h"
+#include "bpf/socket.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* max_entries is set before loading. */
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 16384);
+  __type(key, __u64); /* address of the sk_buff */
+  __type(value, struct ankus_latency_packet);
+} ankus_latency_packets SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, ANKUS_MAX_WORKLOADS * 4);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct ankus_latency_key);
+  __type(value, struct ankus_latency_row);
+} ankus_latency_rows SEC(".maps");
+
+/* A row of zeros, too large for the stack; others that are smaller begin from it too. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct ankus_latency_row);
+} ankus_latency_zero SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __type(key, __u64); /* address of the sock */
+  __type(value, struct ankus_latency_send);
+} ankus_latency_sends SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 4096);
+  __type(key, __u64); /* address of the sock */
+  __type(value, struct ankus_latency_reads);
+} ankus_latency_reads SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct ankus_latency_config);
+} ankus_latency_config SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct ankus_latency_cost);
+} ankus_latency_cost SEC(".maps");
+
+typedef const struct ankus_latency_config rule_t;
+typedef struct ankus_latency_packet packet_t;
+
+static __always_inline struct ankus_latency_cost *cost(void) {
+  __u32 zero = 0;
+  return bpf_map_lookup_elem(&ankus_latency_cost, &zero);
+}
+
+/* 0 if no window is open. *began is set for the events whose cost is measured. */
+static __always_inline rule_t *begin(__u64 *began) {
+  __u32 zero = 0;
+  rule_t *rule = bpf_map_lookup_elem(&ankus_latency_config, &zero);
+  struct ankus_latency_cost *own = cost();
+
+  *began = 0;
+  if (!rule || !own || !ankus_holds(rule->until, now_jiffies())) return 0;
+  if ((own->events++ & 255) == 0) *began = bpf_ktime_get_ns();
+  return rule;
+}
+
+static __always_inline void end(__u64 began) {
+  struct ankus_latency_cost *own;
+
+  if (!began || (own = cost()) == 0) return;
+  own->timed += 1;
+  own->time += bpf_ktime_get_ns() - began;
+}
+
+static __always_inline int sampled(rule_t *rule) {
+  return ankus_sampled(rule->shift ? bpf_get_prandom_u32() : 0, rule->shift);
+}
+
+static __always_inline struct ankus_latency_row *row_of(__u32 workload, __u32 segment) {
+  struct ankus_latency_key key = {.workload = workload, .segment = segment};
+  struct ankus_latency_row *row = bpf_map_lookup_elem(&ankus_latency_rows, &key), *none;
+  __u32 zero = 0;
+
+  if (row) return row;
+  none = bpf_map_lookup_elem(&ankus_latency_zero, &zero);
+  if (!none) return 0;
+  (void)bpf_map_update_elem(&ankus_latency_rows, &key, none, BPF_NOEXIST);
+  return bpf_map_lookup_elem(&ankus_latency_rows, &key);
+}
+
+/* The functions below are global, so that the verifier goes through each once. */
+
+__noinline int ankus_latency_record(__u32 workload, __u32 segment, __u64 time) {
+  struct ankus_latency_row *row = row_of(workload, segment);
+  __u32 bucket = ankus_latency_bucket(time);
+
+  if (!row || bucket >= ANKUS_HISTOGRAM_BUCKETS) return 0;
+  __sync_fetch_and_add(&row->counts[bucket], 1);
+  __sync_fetch_and_add(&row->sum, time);
+  if (time > row->max) row->max = time;
+  return 0;
+}
+
+__noinline int ankus_latency_begun(__u32 workload, __u32 segment, __s64 by) {
+  struct ankus_latency_row *row = row_of(workload, segment);
+  if (row) __sync_fetch_and_add(&row->begun, by);
+  return 0;
+}
+
+__noinline int ankus_latency_passed(__u32 workload, __u32 segment, __u32 shift) {
+  struct ankus_latency_row *row = row_of(workload, segment);
+  if (row) __sync_fetch_and_add(&row->passed, ANKUS_ONE >> (shift & 31));
+  return 0;
+}
+
+__noinline int ankus_latency_dropped(__u32 workload, __u32 segment) {
+  struct ankus_latency_row *row = row_of(workload, segment);
+  if (row) __sync_fetch_and_add(&row->dropped, 1);
+  return 0;
+}
+
+__noinline int ankus_latency_split(__u32 workload, __u32 segment) {
+  struct ankus_latency_row *row = row_of(workload, segment);
+  if (row) __sync_fetch_and_add(&row->split, 1);
+  return 0;
+}
+
+/* Fills in all but h->network and h->v6, which it reads from. 0: could not be read. */
+__noinline int ankus_latency_headers(struct ankus_headers *h) {
+  __u32 id, ip_length, transport;
+  __u8 bytes[20];
+
+  if (!h) return 0;
+  h->payload = 1;
+  h->echo = h->sequence = h->length = 0;
+  if (bpf_probe_read_kernel(bytes, 20, (void *)h->network)) return 0;
+  if (h->v6) {
+    id = bpf_ntohl(*(__be32 *)bytes) & 0xfffff;
+    ip_length = bpf_ntohs(*(__be16 *)(bytes + 4));
+    if (ip_length) ip_length += 40; /* 0: a merged packet, too large for the field */
+    h->protocol = bytes[6];
+    transport = 40;
+  } else {
+    id = *(__u16 *)(bytes + 4);
+    ip_length = bpf_ntohs(*(__be16 *)(bytes + 2));
+    h->protocol = bytes[9];
+    transport = (bytes[0] & 15) * 4;
+    if (bpf_ntohs(*(__be16 *)(bytes + 6)) & 0x1fff) { /* a later fragment has no ports */
+      h->print = ankus_print(id, h->protocol, 0, 0);
+      return 1;
+    }
+  }
+  if (h->protocol == 6) {
+    __u32 headers;
+    if (bpf_probe_read_kernel(bytes, 16, (void *)(h->network + transport))) return 0;
+    headers = transport + (bytes[12] >> 4) * 4;
+    h->sequence = bpf_ntohl(*(__be32 *)(bytes + 4));
+    h->length = ip_length > headers ? ip_length - headers : 0;
+    h->payload = ip_length == 0 || ip_length > headers;
+    h->print = ankus_print(id, 6, *(__u32 *)(bytes + 4), *(__u32 *)(bytes + 8));
+    return 1;
+  }
+  if (h->protocol == 1 || h->protocol == 58) { /* NAT changes ICMP's id, not its number */
+    if (bpf_probe_read_kernel(bytes, 8, (void *)(h->network + transport))) return 0;
+    h->echo = bytes[0] == (h->protocol == 1 ? 0 : 129);
+    h->print = ankus_print(id, h->protocol, *(__u16 *)(bytes + 6), bytes[0]);
+    return 1;
+  }
+  h->print = ankus_print(id, h->protocol, 0, 0);
+  return 1;
+}
+
+static __always_inline int is_ip(const struct sk_buff *skb) {
+  return skb->protocol == bpf_htons(0x0800) || skb->protocol == bpf_htons(0x86DD);
+}
+
+static __always_inline int read_headers(struct ankus_headers *h, const struct sk_buff *skb, __u64 network) {
+  h->network = network;
+  h->v6 = skb->protocol == bpf_htons(0x86DD);
+  if (!is_ip(skb)) return 0;
+  return ankus_latency_headers(h);
+}
+
+static __always_inline __u64 network_of(const struct sk_buff *skb) {
+  return (__u64)skb->head + skb->network_header;
+}
+
+static __always_inline packet_t *packet_at(__u64 address, rule_t *rule) {
+  packet_t *packet = bpf_map_lookup_elem(&ankus_latency_packets, &address);
+  return packet && packet->window == rule->window ? packet : 0;
+}
+
+static __always_inline void forget(__u64 address) {
+  (void)bpf_map_delete_elem(&ankus_latency_packets, &address);
+}
+
+/* What is noted of this very packet. If the address was given to another packet since, the note
+ * goes: the first had vanished without a tracepoint. Reads the headers of those that are noted. */
+static __always_inline packet_t *find(const struct sk_buff *skb, __u64 network, struct ankus_headers *h,
+                                      rule_t *rule) {
+  packet_t *packet = packet_at((__u64)skb, rule);
+  struct ankus_latency_cost *own;
+
+  if (!packet) return 0;
+  if (read_headers(h, skb, network) && h->print == packet->print) return packet;
+  if ((own = cost()) != 0) own->reused += 1;
+  forget((__u64)skb);
+  return 0;
+}
+
+static __always_inline void start(__u64 address, const packet_t *packet) {
+  struct ankus_latency_cost *own = cost();
+  int error = (int)bpf_map_update_elem(&ankus_latency_packets, &address, packet, BPF_ANY);
+
+  if (!own) return;
+  own->sampled += 1;
+  if (error) own->no_room += 1;
+}
+
+/* The segments that a packet has begun and will not end: it went elsewhere, or was measured as
+ * something else. */
+static __always_inline void not_begun(const packet_t *packet) {
+  __u32 segment = ankus_pending(packet->point);
+
+  if (segment == ANKUS_SEGMENTS || packet->flags & ANKUS_PACKET_ALIAS) return;
+  ankus_latency_begun(packet->owner, segment, -1);
+  if (!(packet->flags & ANKUS_PACKET_WHOLE)) return;
+  if (segment == ANKUS_SEGMENT_STACK_IN) ankus_latency_begun(packet->owner, ANKUS_SEGMENT_IN, -1);
+  if (segment == ANKUS_SEGMENT_QDISC) ankus_latency_begun(packet->owner, ANKUS_SEGMENT_OUT, -1);
+}
+
+static __always_inline int in_host(const struct net_device *dev, rule_t *rule) {
+  return dev->nd_net.net->net_cookie == rule->netns_cookie;
+}
+
+static __always_inline __u32 service_of(__u64 cgroup) {
+  __u32 *service = cgroup ? bpf_map_lookup_elem(&ankus_cgroups, &cgroup) : 0;
+  return service ? *service : 0;
+}
+
+/* Was it received by an uplink (of the host: only its devices are asked)? */
+static __always_inline int from_uplink(const struct sk_buff *skb) {
+  const struct ankus_device *from = skb->skb_iif ? device_at(skb->skb_iif) : 0;
+  return from && from->role == ANKUS_ROLE_UPLINK;
+}
+
+/* ------------------------------------------------------------------ towards the workload */
+
+static __always_inline void uplink_in(struct sk_buff *skb, const struct ankus_device *device, rule_t *rule) {
+  struct ankus_headers h = {};
+  packet_t fresh = {};
+
+  if (device->flags & ANKUS_DEVICE_INGRESS_ON_IFB) { /* is it here again, from the ifb? */
+    packet_t *packet = packet_at((__u64)skb, rule);
+    if (packet && packet->point == ANKUS_AT_IFB_LEFT && read_headers(&h, skb, (__u64)skb->data) &&
+        h.print == packet->print)
+      return;
+  }
+  if (!sampled(rule) || !read_headers(&h, skb, (__u64)skb->data)) return;
+  fresh.at = fresh.first = bpf_ktime_get_ns();
+  fresh.print = h.print;
+  fresh.window = rule->window;
+  fresh.point = ANKUS_AT_UPLINK_IN;
+  if (h.protocol == 17) fresh.flags = ANKUS_PACKET_DATAGRAM;
+  start((__u64)skb, &fresh);
+}
+
+/* In front of the ifb's qdisc: ifb's start_xmit ends it, see leaves(). */
+static __always_inline void ifb_in(struct sk_buff *skb, rule_t *rule) {
+  packet_t *packet = packet_at((__u64)skb, rule);
+
+  if (!packet || packet->point != ANKUS_AT_UPLINK_IN) return;
+  packet->waited = bpf_ktime_get_ns();
+  packet->point = ANKUS_AT_IFB;
+}
+
+static __always_inline void device_in(struct sk_buff *skb, const struct ankus_device *device, rule_t *rule) {
+  struct ankus_headers h = {};
+  packet_t *packet = find(skb, network_of(skb), &h, rule);
+  int outside = from_uplink(skb);
+  __u32 owner = device->owner;
+  packet_t fresh = {};
+  __u64 now;
+
+  if (outside && is_ip(skb)) ankus_latency_passed(owner, ANKUS_SEGMENT_HOST_IN, rule->shift);
+  if (!packet && (outside || !sampled(rule) || !read_headers(&h, skb, network_of(skb)))) return;
+  now = bpf_ktime_get_ns();
+  fresh.first = now;
+  if (packet && (packet->point == ANKUS_AT_UPLINK_IN || packet->point == ANKUS_AT_IFB_LEFT)) {
+    ankus_latency_record(owner, ANKUS_SEGMENT_HOST_IN, now - packet->at);
+    if (packet->point == ANKUS_AT_IFB_LEFT) ankus_latency_record(owner, ANKUS_SEGMENT_IFB, packet->waited);
+    fresh.first = packet->first;
+    fresh.flags = ANKUS_PACKET_WHOLE;
+  } else if (packet) {
+    not_begun(packet); /* from another workload of this host */
+  }
+  if (!h.payload) { /* nobody reads a bare acknowledgement */
+    if (packet) forget((__u64)skb);
+    return;
+  }
+  fresh.at = now;
+  fresh.print = h.print;
+  fresh.window = rule->window;
+  fresh.owner = owner;
+  fresh.point = ANKUS_AT_DEVICE_IN;
+  if (h.protocol == 17) fresh.flags |= ANKUS_PACKET_DATAGRAM;
+  ankus_latency_begun(owner, ANKUS_SEGMENT_STACK_IN, 1);
+  if (fresh.flags & ANKUS_PACKET_WHOLE) ankus_latency_begun(owner, ANKUS_SEGMENT_IN, 1);
+  if (packet) *packet = fresh;
+  else start((__u64)skb, &fresh);
+  if (h.echo) { /* a raw socket is given a clone: another sk_buff with the same data */
+    __u64 data = (__u64)skb->head;
+    fresh.flags |= ANKUS_PACKET_ALIAS;
+    (void)bpf_map_update_elem(&ankus_latency_packets, &data, &fresh, BPF_ANY);
+  }
+}
+
+/* As find(), for what has come to a socket: *address is where it was noted. */
+static __always_inline packet_t *find_arrived(const struct sk_buff *skb, __u64 *address,
+                                              struct ankus_headers *h, rule_t *rule) {
+  packet_t *packet = find(skb, network_of(skb), h, rule);
+
+  *address = (__u64)skb;
+  if (packet) return packet;
+  *address = (__u64)skb->head;
+  packet = packet_at(*address, rule);
+  if (!packet || !read_headers(h, skb, network_of(skb)) || h->print != packet->print) return 0;
+  return packet;
+}
+
+static __always_inline void at_socket(const struct sk_buff *skb, __u32 service, rule_t *rule) {
+  struct ankus_headers h = {};
+  __u64 address, now;
+  packet_t *packet = find_arrived(skb, &address, &h, rule);
+
+  if (!packet || packet->point == ANKUS_AT_SOCKET) return;
+  now = bpf_ktime_get_ns();
+  if (packet->point == ANKUS_AT_DEVICE_IN) {
+    if (packet->flags & ANKUS_PACKET_ALIAS) {
+      ankus_latency_begun(packet->owner, ANKUS_SEGMENT_STACK_IN, 1);
+      if (packet->flags & ANKUS_PACKET_WHOLE) ankus_latency_begun(packet->owner, ANKUS_SEGMENT_IN, 1);
+    }
+    ankus_latency_record(packet->owner, ANKUS_SEGMENT_STACK_IN, now - packet->at);
+    if (packet->flags & ANKUS_PACKET_WHOLE)
+      ankus_latency_record(packet->owner, ANKUS_SEGMENT_IN, now - packet->first);
+  } else if ((packet->point == ANKUS_AT_UPLINK_IN || packet->point == ANKUS_AT_IFB_LEFT) && service) {
+    packet->owner = service;
+    ankus_latency_begun(service, ANKUS_SEGMENT_IN, 1);
+    ankus_latency_record(service, ANKUS_SEGMENT_IN, now - packet->first);
+    if (packet->point == ANKUS_AT_IFB_LEFT) ankus_latency_record(service, ANKUS_SEGMENT_IFB, packet->waited);
+  } else {
+    not_begun(packet);
+    forget(address);
+    return;
+  }
+  if (!h.payload) {
+    forget(address);
+    return;
+  }
+  packet->at = now;
+  packet->point = ANKUS_AT_SOCKET;
+  packet->flags &= ~ANKUS_PACKET_ALIAS;
+  ankus_latency_begun(packet->owner, ANKUS_SEGMENT_READ, 1);
+}
+
+static __always_inline void is_read(__u64 address, const packet_t *packet) {
+  __u64 now = bpf_ktime_get_ns();
+
+  if (packet->point == ANKUS_AT_SOCKET) {
+    ankus_latency_record(packet->owner, ANKUS_SEGMENT_READ, now - packet->at);
+  } else if (packet->point == ANKUS_AT_DEVICE_IN) {
+    not_begun(packet); /* its two segments are measured as one */
+    ankus_latency_begun(packet->owner, ANKUS_SEGMENT_STACK_AND_READ, 1);
+    ankus_latency_record(packet->owner, ANKUS_SEGMENT_STACK_AND_READ, now - packet->at);
+    if (packet->flags & ANKUS_PACKET_WHOLE) {
+      ankus_latency_begun(packet->owner, ANKUS_SEGMENT_IN_AND_READ, 1);
+      ankus_latency_record(packet->owner, ANKUS_SEGMENT_IN_AND_READ, now - packet->first);
+    }
+  } else if (packet->point == ANKUS_AT_UPLINK_IN || packet->point == ANKUS_AT_IFB_LEFT) {
+    __u32 service = service_of(bpf_get_current_cgroup_id());
+    if (service) {
+      ankus_latency_begun(service, ANKUS_SEGMENT_IN_AND_READ, 1);
+      ankus_latency_record(service, ANKUS_SEGMENT_IN_AND_READ, now - packet->first);
+    }
+  } else {
+    not_begun(packet);
+  }
+  forget(address);
+}
+
+/* A sampled datagram has joined its socket's queue, and will be read at its turn. */
+static __always_inline void queue_datagram(const struct sock *sk, __u64 address, rule_t *rule) {
+  __u64 key = (__u64)sk;
+  struct ankus_latency_reads *reads = bpf_map_lookup_elem(&ankus_latency_reads, &key);
+  const packet_t *packet = packet_at(address, rule);
+  __u32 waiting = 0, slot;
+
+  if (!packet || packet->point != ANKUS_AT_SOCKET) return;
+  if (!reads) {
+    __u32 zero = 0;
+    const void *none = bpf_map_lookup_elem(&ankus_latency_zero, &zero);
+    if (!none) return;
+    (void)bpf_map_update_elem(&ankus_latency_reads, &key, none, BPF_NOEXIST);
+    reads = bpf_map_lookup_elem(&ankus_latency_reads, &key);
+    if (!reads) return;
+  }
+  if (reads->last - reads->first >= ANKUS_READS) return; /* coverage says so */
+  bpf_core_read(&waiting, sizeof waiting, &((struct udp_sock *)sk)->reader_queue.qlen);
+  slot = reads->last & (ANKUS_READS - 1);
+  reads->address[slot] = address;
+  reads->at[slot] = packet->at;
+  reads->turn[slot] = reads->calls + waiting + sk->sk_receive_queue.qlen;
+  reads->last += 1;
+}
+
+/* ---------------------------------------------------------------------- from the workload */
+
+/* How long ago tcp_sendmsg_locked was given the first byte that this packet carries, if that is
+ * being measured on its socket; else 0. */
+static __always_inline __u64 send_wait(struct sk_buff *skb, struct ankus_headers *h, __u64 now, rule_t *rule) {
+  __u64 socket = (__u64)skb->sk, waited = 0;
+  struct ankus_latency_send *send = socket ? bpf_map_lookup_elem(&ankus_latency_sends, &socket) : 0;
+
+  if (!send || !read_headers(h, skb, network_of(skb)) || h->protocol != 6 || !h->payload) return 0;
+  if ((__s32)(send->sequence - h->sequence) >= (__s32)h->length) return 0; /* not yet its turn */
+  if (send->window == rule->window && (__s32)(send->sequence - h->sequence) >= 0) waited = now - send->at;
+  (void)bpf_map_delete_elem(&ankus_latency_sends, &socket);
+  return waited;
+}
+
+static __always_inline void container_out(struct sk_buff *skb, rule_t *rule) {
+  struct ankus_headers h = {};
+  packet_t fresh = {};
+  int chosen = sampled(rule);
+  __u64 now = bpf_ktime_get_ns();
+
+  fresh.waited = send_wait(skb, &h, now, rule);
+  if (!chosen && !fresh.waited) return;
+  if (!h.print && !read_headers(&h, skb, network_of(skb))) return;
+  fresh.at = fresh.first = now;
+  fresh.print = h.print;
+  fresh.window = rule->window;
+  fresh.point = ANKUS_AT_CONTAINER_OUT;
+  fresh.flags = chosen ? ANKUS_PACKET_WHOLE : ANKUS_PACKET_ONLY_SEND;
+  start((__u64)skb, &fresh);
+}
+
+static __always_inline void device_out(struct sk_buff *skb, const struct ankus_device *device, rule_t *rule) {
+  struct ankus_headers h = {};
+  packet_t *packet = find(skb, (__u64)skb->data, &h, rule);
+  __u32 owner = device->owner;
+  __u64 now;
+
+  if (is_ip(skb)) ankus_latency_passed(owner, ANKUS_SEGMENT_CONTAINER_OUT, rule->shift);
+  if (packet && packet->point == ANKUS_AT_CONTAINER_OUT) {
+    now = bpf_ktime_get_ns();
+    if (packet->waited) {
+      ankus_latency_begun(owner, ANKUS_SEGMENT_SEND, 1);
+      ankus_latency_record(owner, ANKUS_SEGMENT_SEND, packet->waited);
+    }
+    if (packet->flags & ANKUS_PACKET_ONLY_SEND) {
+      forget((__u64)skb);
+      return;
+    }
+    ankus_latency_record(owner, ANKUS_SEGMENT_CONTAINER_OUT, now - packet->at);
+    packet->at = now;
+    packet->owner = owner;
+    packet->point = ANKUS_AT_DEVICE_OUT;
+  } else { /* a VM's: nobody has seen it before */
+    packet_t fresh = {};
+    if (packet) not_begun(packet);
+    if (!sampled(rule) || !read_headers(&h, skb, (__u64)skb->data)) {
+      if (packet) forget((__u64)skb);
+      return;
+    }
+    fresh.at = fresh.first = bpf_ktime_get_ns();
+    fresh.print = h.print;
+    fresh.window = rule->window;
+    fresh.owner = owner;
+    fresh.point = ANKUS_AT_DEVICE_OUT;
+    fresh.flags = ANKUS_PACKET_WHOLE;
+    start((__u64)skb, &fresh);
+  }
+  ankus_latency_begun(owner, ANKUS_SEGMENT_HOST_OUT, 1);
+}
+
+/* Will the qdisc in front of `dev` send this packet as it is? One that may be bypassed never cuts
+ * a packet up while it waits; the driver's side may, when it is sent (validate_xmit_skb()). */
+static __always_inline int never_cut_up(struct sk_buff *skb, struct net_device *dev) {
+  __u64 queue = (__u64)dev->_tx + (__u64)skb->queue_mapping * bpf_core_type_size(struct netdev_queue);
+  struct Qdisc *qdisc = 0;
+  void *enqueue = 0;
+  unsigned int flags = 0;
+
+  bpf_core_read(&qdisc, sizeof qdisc, &((struct netdev_queue *)queue)->qdisc);
+  bpf_core_read(&enqueue, sizeof enqueue, &qdisc->enqueue);
+  bpf_core_read(&flags, sizeof flags, &qdisc->flags);
+  return !enqueue || flags & TCQ_F_CAN_BYPASS;
+}
+
+static __always_inline void uplink_out(struct sk_buff *skb, struct net_device *dev, rule_t *rule) {
+  struct ankus_headers h = {};
+  packet_t *packet = find(skb, network_of(skb), &h, rule);
+  packet_t fresh = {};
+  __u64 now = bpf_ktime_get_ns(), waited;
+
+  if (packet && packet->point == ANKUS_AT_DEVICE_OUT) {
+    ankus_latency_record(packet->owner, ANKUS_SEGMENT_HOST_OUT, now - packet->at);
+    fresh.owner = packet->owner;
+    fresh.first = packet->first;
+    fresh.flags = packet->flags & ANKUS_PACKET_WHOLE;
+  } else {
+    if (packet) { /* in transit, or an older one's */
+      not_begun(packet);
+    } else {
+      int chosen = sampled(rule);
+      waited = send_wait(skb, &h, now, rule);
+      if (!chosen && !waited) return;
+      fresh.owner = service_of(cgroup_of(skb));
+      if (waited) {
+        ankus_latency_begun(fresh.owner, ANKUS_SEGMENT_SEND, 1);
+        ankus_latency_record(fresh.owner, ANKUS_SEGMENT_SEND, waited);
+      }
+      if (!chosen || (!h.print && !read_headers(&h, skb, network_of(skb)))) return;
+    }
+    fresh.first = now;
+  }
+  fresh.at = now;
+  fresh.print = h.print;
+  fresh.window = rule->window;
+  fresh.point = ANKUS_AT_UPLINK_OUT;
+  if (never_cut_up(skb, dev)) fresh.flags |= ANKUS_PACKET_NO_QUEUE;
+  ankus_latency_begun(fresh.owner, ANKUS_SEGMENT_QDISC, 1);
+  if (fresh.flags & ANKUS_PACKET_WHOLE) ankus_latency_begun(fresh.owner, ANKUS_SEGMENT_OUT, 1);
+  if (packet) *packet = fresh;
+  else start((__u64)skb, &fresh);
+}
+
+static __always_inline void sent(__u64 address, const packet_t *packet) {
+  __u64 now = bpf_ktime_get_ns();
+
+  ankus_latency_record(packet->owner, ANKUS_SEGMENT_QDISC, now - packet->at);
+  if (packet->flags & ANKUS_PACKET_WHOLE)
+    ankus_latency_record(packet->owner, ANKUS_SEGMENT_OUT, now - packet->first);
+  forget(address);
+}
+
+/* It has left a qdisc. */
+static __always_inline void leaves(__u64 address, __u32 window) {
+  packet_t *packet = bpf_map_lookup_elem(&ankus_latency_packets, &address);
+
+  if (!packet || packet->window != window) return;
+  if (packet->point == ANKUS_AT_UPLINK_OUT) {
+    sent(address, packet);
+  } else if (packet->point == ANKUS_AT_IFB) {
+    packet->waited = bpf_ktime_get_ns() - packet->waited;
+    packet->point = ANKUS_AT_IFB_LEFT;
+  }
+}
+
+/* Global, for the loop over a bulk of them. */
+__noinline int ankus_latency_leaves(__u64 address, __u32 window) {
+  leaves(address, window);
+  return 0;
+}
+
+/* --------------------------------------------------------------------------- tracepoints */
+
+SEC("tp_btf/netif_receive_skb")
+int BPF_PROG(ankus_latency_receive, struct sk_buff *skb) {
+  const struct ankus_device *device;
+  struct net_device *dev = skb->dev;
+  __u64 began;
+  rule_t *rule = begin(&began);
+
+  if (!rule) return 0;
+  device = device_at(dev->ifindex);
+  if (device && in_host(dev, rule)) {
+    if (device->role == ANKUS_ROLE_WORKLOAD) device_out(skb, device, rule);
+    else if (!(device->flags & ANKUS_DEVICE_IFB)) uplink_in(skb, device, rule);
+  }
+  end(began);
+  return 0;
+}
+
+SEC("tp_btf/net_dev_queue")
+int BPF_PROG(ankus_latency_queue, struct sk_buff *skb) {
+  const struct ankus_device *device;
+  struct net_device *dev = skb->dev;
+  __u64 began;
+  rule_t *rule = begin(&began);
+
+  if (!rule) return 0;
+  if (!in_host(dev, rule)) {
+    if (!(dev->flags & IFF_LOOPBACK)) container_out(skb, rule);
+  } else if ((device = device_at(dev->ifindex)) != 0) {
+    if (device->role == ANKUS_ROLE_WORKLOAD) device_in(skb, device, rule);
+    else if (device->flags & ANKUS_DEVICE_IFB) ifb_in(skb, rule);
+    else uplink_out(skb, dev, rule);
+  }
+  end(began);
+  return 0;
+}
+
+#define ANKUS_BULK 32 /* packets that a driver takes from a qdisc at once; the rest ends at start_xmit */
+
+SEC("tp_btf/qdisc_dequeue")
+int BPF_PROG(ankus_latency_dequeue, struct Qdisc *qdisc, const struct netdev_queue *queue, int packets,
+             struct sk_buff *skb) {
+  __u64 address, began;
+  rule_t *rule = begin(&began);
+  __u32 window;
+  int i;
+
+  if (!rule) return 0;
+  window = rule->window;
+  if (skb) {
+    leaves((__u64)skb, window);
+    if (packets > 1 && bpf_core_read(&address, sizeof address, &skb->next) == 0)
+      for (i = 1; i < ANKUS_BULK && i < packets && address; i++) {
+        ankus_latency_leaves(address, window);
+        if (bpf_core_read(&address, sizeof address, &((struct sk_buff *)address)->next)) break;
+      }
+  }
+  end(began);
+  return 0;
+}
+
+SEC("tp_btf/net_dev_start_xmit")
+int BPF_PROG(ankus_latency_xmit, const struct sk_buff *skb) {
+  __u64 began;
+  rule_t *rule = begin(&began);
+
+  if (!rule) return 0;
+  leaves((__u64)skb, rule->window);
+  end(began);
+  return 0;
+}
+
+SEC("tp_btf/tcp_probe")
+int BPF_PROG(ankus_latency_tcp, struct sock *sk, const struct sk_buff *skb) {
+  __u64 began;
+  rule_t *rule = begin(&began);
+
+  if (!rule) return 0;
+  if (packet_at((__u64)skb, rule))
+    at_socket(skb, service_of(BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id)), rule);
+  end(began);
+  return 0;
+}
+
+/* The packet is not handed over: it is the last in the queue, unless several came at once. */
+SEC("tp_btf/sk_data_ready")
+int BPF_PROG(ankus_latency_ready, const struct sock *sk) {
+  const struct sk_buff *skb = sk->sk_receive_queue.prev;
+  __u64 began;
+  rule_t *rule = begin(&began);
+
+  if (!rule) return 0;
+  if ((const void *)skb != (const void *)&sk->sk_receive_queue) {
+    at_socket(skb, service_of(BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id)), rule);
+    if (sk->sk_protocol == 17) queue_datagram(sk, (__u64)skb, rule);
+  }
+  end(began);
+  return 0;
+}
+
+SEC("tp_btf/skb_copy_datagram_iovec")
+int BPF_PROG(ankus_latency_read, const struct sk_buff *skb) {
+  __u64 began;
+  rule_t *rule = begin(&began);
+
+  struct ankus_headers h = {};
+  packet_t *packet;
+  __u64 address;
+
+  if (!rule) return 0;
+  packet = find_arrived(skb, &address, &h, rule);
+  if (packet) is_read(address, packet);
+  end(began);
+  return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(ankus_latency_received, struct sock *sk, int length, int flags) {
+  __u64 key = (__u64)sk, began;
+  rule_t *rule = begin(&began);
+  struct ankus_latency_reads *reads;
+  int i;
+
+  if (!rule) return 0;
+  reads = length < 0 || flags & 2 /* MSG_PEEK */ ? 0 : bpf_map_lookup_elem(&ankus_latency_reads, &key);
+  if (reads) {
+    reads->calls += 1;
+    for (i = 0; i < ANKUS_READS && reads->first != reads->last; i++) {
+      __u32 slot = reads->first & (ANKUS_READS - 1);
+      packet_t *packet;
+      if ((__s32)(reads->turn[slot] - reads->calls) > 0) break;
+      reads->first += 1;
+      packet = packet_at(reads->address[slot], rule);
+      /* Not if it has been read or freed before, or its turn has passed unseen. */
+      if (packet && packet->point == ANKUS_AT_SOCKET && packet->at == reads->at[slot] &&
+          reads->turn[slot] == reads->calls)
+        is_read(reads->address[slot], packet);
+    }
+  }
+  end(began);
+  return 0;
+}
+
+/* One byte at a time per socket: the first that is written after the last one was sent. */
+SEC("tp_btf/tcp_sendmsg_locked")
+int BPF_PROG(ankus_latency_send, const struct sock *sk) {
+  __u64 key = (__u64)sk, began;
+  rule_t *rule = begin(&began);
+  struct ankus_latency_send *old, fresh = {};
+
+  if (!rule) return 0;
+  old = bpf_map_lookup_elem(&ankus_latency_sends, &key);
+  if (!(old && old->window == rule->window) && sampled(rule)) {
+    fresh.at = bpf_ktime_get_ns();
+    fresh.window = rule->window;
+    bpf_core_read(&fresh.sequence, sizeof fresh.sequence, &((struct tcp_sock *)sk)->write_seq);
+    (void)bpf_map_update_elem(&ankus_latency_sends, &key, &fresh, BPF_ANY);
+  }
+  end(began);
+  return 0;
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(ankus_latency_closed, struct sock *sk) {
+  __u64 key = (__u64)sk, began;
+
+  if (!begin(&began)) return 0;
+  (void)bpf_map_delete_elem(&ankus_latency_sends, &key);
+  end(began);
+  return 0;
+}
+
+SEC("tp_btf/consume_skb")
+int BPF_PROG(ankus_latency_consumed, struct sk_buff *skb) {
+  __u64 began;
+  rule_t *rule = begin(&began);
+  packet_t *packet;
+
+  if (!rule) return 0;
+  packet = packet_at((__u64)skb, rule);
+  if (packet && packet->point == ANKUS_AT_UPLINK_OUT && packet->flags & ANKUS_PACKET_NO_QUEUE) {
+    sent((__u64)skb, packet);
+  } else if (packet && packet->flags & ANKUS_PACKET_DATAGRAM && packet->point <= ANKUS_AT_SOCKET) {
+    is_read((__u64)skb, packet);
+  } else if (packet) {
+    if (packet->point == ANKUS_AT_UPLINK_OUT) {
+      ankus_latency_split(packet->owner, ANKUS_SEGMENT_QDISC);
+      if (packet->flags & ANKUS_PACKET_WHOLE) ankus_latency_split(packet->owner, ANKUS_SEGMENT_OUT);
+    } else {
+      not_begun(packet);
+    }
+    forget((__u64)skb);
+  }
+  end(began);
+  return 0;
+}
+
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(ankus_latency_freed, struct sk_buff *skb) {
+  __u64 began;
+  rule_t *rule = begin(&began);
+  packet_t *packet;
+  __u32 segment;
+
+  if (!rule) return 0;
+  packet = packet_at((__u64)skb, rule);
+  if (packet) {
+    segment = ankus_pending(packet->point);
+    if (segment != ANKUS_SEGMENTS) ankus_latency_dropped(packet->owner, segment);
+    if (packet->flags & ANKUS_PACKET_WHOLE) {
+      if (segment == ANKUS_SEGMENT_STACK_IN) ankus_latency_dropped(packet->owner, ANKUS_SEGMENT_IN);
+      if (segment == ANKUS_SEGMENT_QDISC) ankus_latency_dropped(packet->owner, ANKUS_SEGMENT_OUT);
+    }
+    forget((__u64)skb);
+  }
+  end(began);
+  return 0;
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sense/latency.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "latency.skel.h"
+
+namespace ankus {
+namespace {
+
+struct Probe {
+  const char* program;
+  const char* tracepoint;
+  const char* without;  ///< what is lost; none: nothing works without it
+};
+// Ends are attached before beginnings: whatever begins can end.
+constexpr std::array kProbes = {
+    Probe{"ankus_latency_freed", "kfree_skb", nullptr},
+    Probe{"ankus_latency_consumed", "consume_skb", nullptr},
+    Probe{"ankus_latency_read", "skb_copy_datagram_iovec",
+          "how long packets wait for the application is not measured"},
+    Probe{"ankus_latency_received", "sock_recv_length",
+          "a UDP datagram counts as read when it is freed"},
+    Probe{"ankus_latency_ready", "sk_data_ready",
+          "for UDP and ICMP the way from device to read is measured in one"},
+    Probe{"ankus_latency_tcp", "tcp_probe",
+          "for TCP the way from device to read is measured in one"},
+    Probe{"ankus_latency_xmit", "net_dev_start_xmit", nullptr},
+    Probe{"ankus_latency_dequeue", "qdisc_dequeue",
+          "the wait in the uplink's qdisc ends at net_dev_start_xmit: packets cut up there are not "
+          "measured"},
+    Probe{"ankus_latency_queue", "net_dev_queue", nullptr},
+    Probe{"ankus_latency_receive", "netif_receive_skb", nullptr},
+    Probe{"ankus_latency_closed", "tcp_destroy_sock", nullptr},
+    Probe{"ankus_latency_send", "tcp_sendmsg_locked",
+          "the wait between send() and the first device is not measured"},
+};
+
+constexpr std::uint32_t kLeastSampling = 16;  // 1 in 65,536
+
+MonotonicTime now() { return SystemClock().monotonic(); }
+
+template <class Key, class Value>
+Result<void> erase_all(const bpf::Map<Key, Value>& map) {
+  std::vector<Key> keys;
+  auto done = map.for_each([&](const Key& key, const Value&) { keys.push_back(key); });
+  if (!done) return done;
+  for (const Key& key : keys) (void)map.erase(key);  // gone is as good
+  return {};
+}
+
+Share share_of_cpus(std::uint64_t events, nanoseconds per_event, nanoseconds length) {
+  const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+  if (length <= nanoseconds(0) || cpus <= 0) return {};
+  return {static_cast<double>(events) * static_cast<double>(per_event.count()) /
+          static_cast<double>(length.count()) / static_cast<double>(cpus)};
+}
+
+nanoseconds ns(std::uint64_t count) { return nanoseconds(static_cast<std::int64_t>(count)); }
+
+SegmentLatency segment_of(const ankus_latency_key& key, const ankus_latency_row& row) {
+  SegmentLatency latency{.workload = key.workload,
+                         .segment = static_cast<LatencySegment>(key.segment),
+                         .dropped = row.dropped,
+                         .split = row.split,
+                         .sum = ns(row.sum),
+                         .max = ns(row.max)};
+  std::ranges::copy(row.counts, latency.histogram.counts.begin());
+  latency.coverage.measured = total(latency.histogram);
+  const std::uint64_t lost = std::min(row.begun, row.dropped);
+  latency.coverage.packets = row.passed != 0 ? row.passed / ANKUS_ONE : row.begun - lost;
+  // Sampling chooses more than its share as often as less.
+  latency.coverage.packets = std::max(latency.coverage.packets, latency.coverage.measured);
+  return latency;
+}
+
+}  // namespace
+
+static_assert(kLatencySegments == ANKUS_SEGMENTS);
+static_assert(kHistogramBuckets == ANKUS_HISTOGRAM_BUCKETS);
+static_assert(static_cast<int>(LatencySegment::out) == ANKUS_SEGMENT_OUT);
+static_assert(static_cast<int>(LatencySegment::send) == ANKUS_SEGMENT_SEND);
+
+Result<LatencySensor> LatencySensor::open(const Programs& programs, const Options& options) {
+  LatencySensor sensor;
+  std::vector<const Probe*> missing;
+  for (const Probe& probe : kProbes) {
+    if (bpf::has_tracepoint(probe.tracepoint)) {
+      sensor.programs_.emplace_back(probe.program);
+      continue;
+    }
+    if (probe.without == nullptr)
+      return fail(ErrorKind::unsupported,
+                  std::string("latency: this kernel has no tracepoint ") + probe.tracepoint);
+    missing.push_back(&probe);
+    sensor.downgrades_.push_back(std::string("latency: ") + probe.without +
+                                 ", this kernel has no tracepoint " + probe.tracepoint);
+  }
+  std::size_t size = 0;
+  const void* elf = latency__elf_bytes(&size);
+  auto object = bpf::Object::load(
+      {static_cast<const std::byte*>(elf), size}, "latency", programs.maps(), [&](bpf_object& raw) {
+        for (const Probe* probe : missing)
+          (void)bpf_program__set_autoload(bpf_object__find_program_by_name(&raw, probe->program),
+                                          false);  // fails only after loading, as does the next
+        (void)bpf_map__set_max_entries(bpf_object__find_map_by_name(&raw, "ankus_latency_packets"),
+                                       options.max_packets);
+      });
+  if (!object) return std::unexpected(object.error());
+  sensor.object_ = std::move(*object);
+  sensor.packets_ =
+      bpf::Map<std::uint64_t, ankus_latency_packet>(sensor.object_->map("ankus_latency_packets"));
+  sensor.sends_ =
+      bpf::Map<std::uint64_t, ankus_latency_send>(sensor.object_->map("ankus_latency_sends"));
+  sensor.reads_ =
+      bpf::Map<std::uint64_t, ankus_latency_reads>(sensor.object_->map("ankus_latency_reads"));
+  sensor.rows_ =
+      bpf::Map<ankus_latency_key, ankus_latency_row>(sensor.object_->map("ankus_latency_rows"));
+  sensor.config_ =
+      bpf::Map<std::uint32_t, ankus_latency_config>(sensor.object_->map("ankus_latency_config"));
+  sensor.cost_ =
+      bpf::Map<std::uint32_t, ankus_latency_cost>(sensor.object_->map("ankus_latency_cost"));
+  sensor.owner_ = &programs;
+  sensor.netns_cookie_ = options.netns_cookie;
+  return sensor;
+}
+
+Result<void> LatencySensor::write_config(std::uint32_t until) const {
+  ankus_latency_config config{};
+  config.until = until;
+  config.shift = shift_;
+  config.window = window_;
+  config.netns_cookie = netns_cookie_;
+  return config_.update(0, config);
+}
+
+Result<void> LatencySensor::begin(nanoseconds length, std::uint32_t one_in) {
+  end();
+  const auto jiffies = owner_->jiffies();
+  if (!jiffies) return std::unexpected(jiffies.error());
+  for (const auto& erased :
+       {erase_all(packets_), erase_all(sends_), erase_all(reads_), erase_all(rows_)})
+    if (!erased) return erased;
+  const std::vector<ankus_latency_cost> nothing(bpf::possible_cpus());
+  const std::uint32_t zero = 0;
+  if (auto done = bpf::map_update(cost_.fd(), &zero, nothing.data()); !done) return done;
+  shift_ = std::min<std::uint32_t>(std::bit_width(std::max(one_in, 1U) - 1), kLeastSampling);
+  ++window_;
+  for (const std::string& program : programs_) {
+    auto link = bpf::attach_tracing(object_->program(program));
+    if (!link) {
+      links_.clear();
+      return with_context("latency: attach " + program, link.error());
+    }
+    links_.push_back(std::move(*link));
+  }
+  began_ = checked_ = now();
+  checked_events_ = 0;
+  ended_.reset();
+  length_ = length;
+  until_ = ankus_until(*jiffies, Programs::to_jiffies(length));
+  return write_config(until_);
+}
+
+void LatencySensor::end() {
+  if (links_.empty()) return;
+  (void)write_config(0);  // detaching stops it as well
+  links_.clear();
+  ended_ = now();
+}
+
+Result<LatencyReading> LatencySensor::read() const {
+  LatencyReading reading;
+  reading.one_in = 1U << shift_;
+  reading.length = std::min(ended_.value_or(now()) - began_, length_);
+  auto done = rows_.for_each([&](const ankus_latency_key& key, const ankus_latency_row& row) {
+    if (key.segment >= ANKUS_SEGMENTS) return;
+    SegmentLatency segment = segment_of(key, row);
+    if (segment.coverage.packets != 0) reading.segments.push_back(std::move(segment));
+  });
+  if (!done) return std::unexpected(done.error());
+  std::ranges::sort(reading.segments, {},
+                    [](const SegmentLatency& s) { return std::pair(s.workload, s.segment); });
+  done = packets_.for_each([&](std::uint64_t, const ankus_latency_packet& packet) {
+    if (packet.window == window_) ++reading.on_the_way;
+  });
+  if (!done) return std::unexpected(done.error());
+  const auto per_cpu = cost_.lookup_per_cpu(0);
+  if (!per_cpu) return std::unexpected(per_cpu.error());
+  std::uint64_t timed = 0, time = 0;
+  for (const ankus_latency_cost& cpu : *per_cpu) {
+    reading.sampled += cpu.sampled;
+    reading.no_room += cpu.no_room;
+    reading.vanished += cpu.reused;
+    reading.cost.events += cpu.events;
+    timed += cpu.timed;
+    time += cpu.time;
+  }
+  if (timed != 0) reading.cost.per_event = ns(time / timed);
+  reading.cost.of_cpus = share_of_cpus(reading.cost.events, reading.cost.per_event, reading.length);
+  return reading;
+}
+
+Result<std::optional<std::string>> LatencySensor::keep_within(Share budget) {
+  if (links_.empty()) return std::nullopt;
+  const auto reading = read();
+  if (!reading) return std::unexpected(reading.error());
+  const MonotonicTime at = now();
+  const Share used =
+      share_of_cpus(reading->cost.events - checked_events_, reading->cost.per_event, at - checked_);
+  checked_ = at;
+  checked_events_ = reading->cost.events;
+  if (used <= budget) return std::nullopt;
+  const std::string cost = "measuring latency took " + to_text(used) +
+                           " of the CPUs' time, more than " + to_text(budget) + ": ";
+  if (shift_ >= kLeastSampling) {
+    end();
+    return cost + "stopped";
+  }
+  ++shift_;
+  if (auto done = write_config(until_); !done) return std::unexpected(done.error());
+  return cost + "now 1 packet of " + std::to_string(1U << shift_);
+}
+
+}  // namespace ankus

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bpf/latency.h"
+#include "kernel/bpf.h"
+#include "model/latency.h"
+#include "sense/programs.h"
+
+namespace ankus {
+
+/// How long the host keeps its workloads' packets, measured at tracepoints for the length of a
+/// window (kernel side: bpf/latency.bpf.c). Between windows nothing is attached: always-on costs a
+/// request 28 %. Which packets are whose is what FlowTable::set_device and set_cgroup have told.
+class LatencySensor {
+ public:
+  struct Options {
+    std::uint32_t max_packets = 16384;  ///< sampled ones on their way at once; 128 bytes each
+    std::uint64_t netns_cookie = 0;     ///< of the host's namespace
+  };
+  /// Fails if no part of it can be loaded; a probe point that this kernel lacks is a downgrade.
+  static Result<LatencySensor> open(const Programs& programs, const Options& options);
+
+  /// One line for each segment that is measured less finely than it could be, with the reason.
+  const std::vector<std::string>& downgrades() const { return downgrades_; }
+
+  /// Forgets the last window and attaches. The kernel side stops counting by itself after `length`.
+  /// `one_in` is rounded up to a power of two; of so many packets one is measured.
+  Result<void> begin(nanoseconds length, std::uint32_t one_in);
+  /// What was counted since begin(); grows until the window is over. Also after end().
+  Result<LatencyReading> read() const;
+  /// Samples half as many packets from now on if the cost since the last call is above `budget`;
+  /// then the line that says so. Does nothing at 1 in 65,536, where it detaches instead.
+  Result<std::optional<std::string>> keep_within(Share budget);
+  /// Stops counting and detaches.
+  void end();
+  bool open_window() const { return !links_.empty(); }
+
+ private:
+  Result<void> write_config(std::uint32_t until) const;
+
+  std::optional<bpf::Object> object_;
+  std::vector<std::string> programs_;
+  std::vector<UniqueFd> links_;
+  std::vector<std::string> downgrades_;
+  bpf::Map<std::uint64_t, ankus_latency_packet> packets_;
+  bpf::Map<std::uint64_t, ankus_latency_send> sends_;
+  bpf::Map<std::uint64_t, ankus_latency_reads> reads_;
+  bpf::Map<ankus_latency_key, ankus_latency_row> rows_;
+  bpf::Map<std::uint32_t, ankus_latency_config> config_;
+  bpf::Map<std::uint32_t, ankus_latency_cost> cost_;
+  const Programs* owner_ = nullptr;
+  std::uint64_t netns_cookie_ = 0;
+  std::uint32_t shift_ = 0, window_ = 0, until_ = 0;
+  MonotonicTime began_{}, checked_{};
+  std::uint64_t checked_events_ = 0;
+  std::optional<MonotonicTime> ended_;
+  nanoseconds length_{};
+};
+
+}  // namespace ankus

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the host adds to a container's packets, against delays that the test itself makes.
+#include "sense/latency.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "kernel/netlink.h"
+#include "netns/support.h"
+#include "sense/flow_table.h"
+
+namespace ankus {
+namespace {
+
+using std::chrono::microseconds;
+using Segment = LatencySegment;
+
+constexpr WorkloadId kWeb = 1, kBackup = 2;
+constexpr const char* kTwo = " --containers 'web:light backup:heavy'";
+
+/// The sensor on a lab's host, with two containers whose owners are 1 and 2.
+class Measured {
+ public:
+  explicit Measured(const Lab& lab, std::uint32_t max_packets = 16384) {
+    auto programs = Programs::load({.max_flows = 1024});
+    EXPECT_TRUE(programs) << programs.error().text;
+    programs_ = std::make_unique<Programs>(std::move(*programs));
+    auto table = FlowTable::open(*programs_);
+    EXPECT_TRUE(table) << table.error().text;
+    EXPECT_TRUE(table->set_device({.ifindex = lab.ifindex("up0"), .uplink = true}));
+    EXPECT_TRUE(table->set_device({.ifindex = lab.ifindex("v-web"), .owner = kWeb}));
+    EXPECT_TRUE(table->set_device({.ifindex = lab.ifindex("v-backup"), .owner = kBackup}));
+    auto sensor = LatencySensor::open(
+        *programs_, {.max_packets = max_packets, .netns_cookie = own_netns_cookie().value_or(0)});
+    EXPECT_TRUE(sensor) << sensor.error().text;
+    sensor_ = std::make_unique<LatencySensor>(std::move(*sensor));
+  }
+
+  LatencySensor& sensor() { return *sensor_; }
+  void begin(std::uint32_t one_in = 1, nanoseconds length = seconds(60)) {
+    const auto done = sensor_->begin(length, one_in);
+    EXPECT_TRUE(done) << done.error().text;
+  }
+  LatencyReading reading() const {
+    const auto reading = sensor_->read();
+    EXPECT_TRUE(reading);
+    return *reading;
+  }
+  SegmentLatency of(Segment segment, WorkloadId workload = kWeb) const {
+    for (const SegmentLatency& found : reading().segments)
+      if (found.workload == workload && found.segment == segment) return found;
+    return {.workload = workload, .segment = segment};
+  }
+
+ private:
+  std::unique_ptr<Programs> programs_;
+  std::unique_ptr<LatencySensor> sensor_;
+};
+
+std::string describe(const LatencyReading& reading) {
+  std::string text;
+  for (const SegmentLatency& s : reading.segments)
+    text += "  " + std::to_string(s.workload) + " " + info_of(s.segment).name + ": " +
+            std::to_string(s.coverage.measured) + " of " + std::to_string(s.coverage.packets) +
+            ", dropped " + std::to_string(s.dropped) + ", split " + std::to_string(s.split) +
+            ", p50 " + to_text(quantile(s.histogram, 0.5).value_or(nanoseconds(0))) + ", max " +
+            to_text(s.max) + "\n";
+  text += "  sampled " + std::to_string(reading.sampled) + ", no room " +
+          std::to_string(reading.no_room) + ", vanished " + std::to_string(reading.vanished) +
+          ", on the way " + std::to_string(reading.on_the_way) + ", events " +
+          std::to_string(reading.cost.events) + " of " + to_text(reading.cost.per_event) + "\n";
+  return text;
+}
+
+/// A datagram socket in a namespace, bound and, if there is a peer, connected.
+UniqueFd datagrams(const std::string& ns, const std::string& own, std::uint16_t port,
+                   const std::string& peer = {}, std::uint16_t peer_port = 0) {
+  UniqueFd fd;
+  in_namespace(ns, [&] {
+    const bool v6 = own.find(':') != std::string::npos;
+    const auto fill = [&](sockaddr_storage& storage, const std::string& text,
+                          std::uint16_t number) {
+      if (v6) {
+        auto* to = reinterpret_cast<sockaddr_in6*>(&storage);
+        to->sin6_family = AF_INET6;
+        to->sin6_port = htons(number);
+        inet_pton(AF_INET6, text.c_str(), &to->sin6_addr);
+        return socklen_t{sizeof *to};
+      }
+      auto* to = reinterpret_cast<sockaddr_in*>(&storage);
+      to->sin_family = AF_INET;
+      to->sin_port = htons(number);
+      inet_pton(AF_INET, text.c_str(), &to->sin_addr);
+      return socklen_t{sizeof *to};
+    };
+    fd.reset(socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const timeval limit{.tv_sec = 10, .tv_usec = 0};
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    sockaddr_storage address{};
+    socklen_t length = fill(address, own, port);
+    EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length), 0) << own;
+    if (peer.empty()) return;
+    length = fill(address, peer, peer_port);
+    EXPECT_EQ(connect(fd.get(), reinterpret_cast<sockaddr*>(&address), length), 0) << peer;
+  });
+  return fd;
+}
+
+/// Sends `count` datagrams at once.
+void burst(int fd, int count, std::size_t size) {
+  const std::vector<char> data(size, 'b');
+  for (int i = 0; i < count; ++i)
+    EXPECT_EQ(send(fd, data.data(), data.size(), 0), static_cast<ssize_t>(data.size()));
+}
+int receive(int fd, int count) {
+  std::array<char, 2048> buffer;
+  int got = 0;
+  while (got < count && recv(fd, buffer.data(), buffer.size(), 0) > 0) ++got;
+  return got;
+}
+
+class Latency : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root: network namespaces and BPF";
+  }
+};
+
+// 8 Mbit/s: a datagram of 1,000 bytes is on the wire for 1.04 ms, so the last of twenty waits for
+// the other nineteen, less the two that the bucket lets pass.
+TEST_F(Latency, TheWaitInTheUplinksQueueIsTheQdiscs) {
+  Lab lab("--routed" + std::string(kTwo));
+  ASSERT_EQ(run("tc qdisc add dev up0 root tbf rate 8mbit burst 2200 limit 100000").code, 0);
+  Measured measured(lab);
+  const UniqueFd server = datagrams(lab.server(), "10.77.0.2", 7001);
+  const UniqueFd client = datagrams(lab.container("web"), "0.0.0.0", 7000, "10.77.0.2", 7001);
+  measured.begin();
+  burst(client.get(), 20, 1000);
+  ASSERT_EQ(receive(server.get(), 20), 20);
+  measured.sensor().end();
+
+  const SegmentLatency qdisc = measured.of(Segment::qdisc), host = measured.of(Segment::host_out),
+                       all = measured.of(Segment::out);
+  const std::string text = describe(measured.reading());
+  EXPECT_EQ(qdisc.coverage, (Coverage{.measured = 20, .packets = 20})) << text;
+  EXPECT_GT(qdisc.max, milliseconds(15)) << text;
+  EXPECT_LT(qdisc.max, milliseconds(100)) << text;
+  EXPECT_GT(*quantile(qdisc.histogram, 0.5), milliseconds(6)) << text;
+  EXPECT_EQ(host.coverage, qdisc.coverage) << text;
+  EXPECT_LT(*quantile(host.histogram, 0.5), milliseconds(1)) << "not the host's fault\n" << text;
+  EXPECT_EQ(all.coverage, qdisc.coverage) << text;
+  EXPECT_GE(all.sum, qdisc.sum) << text;
+  EXPECT_EQ(measured.reading().on_the_way, 0U) << text;
+}
+
+TEST_F(Latency, AReaderThatSleepsIsNotThePathsFault) {
+  Lab lab("--routed" + std::string(kTwo));
+  Measured measured(lab);
+  const std::string web = lab.value("LAB_C_web_ADDR4");
+  const UniqueFd client = datagrams(lab.container("web"), web, 7000, "10.77.0.2", 7001);
+  const UniqueFd server = datagrams(lab.server(), "10.77.0.2", 7001);
+  measured.begin();
+  burst(client.get(), 1, 10);  // opens the way back through NAT
+  std::array<char, 64> buffer;
+  sockaddr_storage peer{};
+  socklen_t length = sizeof peer;
+  ASSERT_EQ(recvfrom(server.get(), buffer.data(), buffer.size(), 0,
+                     reinterpret_cast<sockaddr*>(&peer), &length),
+            10);
+  for (int i = 0; i < 5; ++i)
+    ASSERT_EQ(sendto(server.get(), "answer", 6, 0, reinterpret_cast<sockaddr*>(&peer), length), 6);
+  std::this_thread::sleep_for(milliseconds(80));  // the known wait
+  ASSERT_EQ(receive(client.get(), 5), 5);
+  measured.sensor().end();
+
+  const std::string text = describe(measured.reading());
+  const SegmentLatency path = measured.of(Segment::host_in), read = measured.of(Segment::read),
+                       both = measured.of(Segment::stack_and_read);
+  EXPECT_EQ(path.coverage, (Coverage{.measured = 5, .packets = 5})) << text;
+  EXPECT_LT(*quantile(path.histogram, 0.5), milliseconds(20)) << text;
+  EXPECT_EQ(read.coverage.measured + both.coverage.measured, 5U) << text;
+  Histogram waits = read.histogram;
+  waits += both.histogram;
+  EXPECT_GT(*quantile(waits, 0.01), milliseconds(60)) << "a bucket is up to a quarter wide\n"
+                                                      << text;
+  EXPECT_LT(*quantile(waits, 0.5), milliseconds(300)) << text;
+}
+
+}  // namespace
+}  // namespace ankus
