@@ -6,7 +6,6 @@
 #include <sys/time.h>
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 
 namespace ankus {
@@ -17,8 +16,6 @@ constexpr int kReceiveBuffer = 8 << 20;
 // virtual functions.
 constexpr std::size_t kDatagram = 256 << 10;
 constexpr std::size_t kMessagesPerSend = 64;
-/// An acknowledgement repeats a refused request, and the kernel's words.
-constexpr std::size_t kAckRoom = 8 * 1024;
 constexpr std::size_t kBytesPerSend = 32 << 10;
 constexpr int kDumpAttempts = 5;
 
@@ -281,70 +278,43 @@ Result<std::vector<NetlinkMessage>> NetlinkSocket::get(std::span<const std::byte
   }
 }
 
-/// The kernel answers each request with a datagram of its own: many are taken in one system call.
-Result<void> NetlinkSocket::receive_acks(std::size_t expected,
-                                         const std::function<void(const NetlinkAck&)>& each) {
-  const std::size_t count = std::min(expected, kMessagesPerSend);
-  acks_.resize(std::max(acks_.size(), count * kAckRoom));
-  std::array<mmsghdr, kMessagesPerSend> headers{};
-  std::array<iovec, kMessagesPerSend> vectors;
-  std::array<sockaddr_nl, kMessagesPerSend> senders{};
-  for (std::size_t i = 0; i < count; ++i) {
-    vectors[i] = {.iov_base = acks_.data() + i * kAckRoom, .iov_len = kAckRoom};
-    headers[i].msg_hdr.msg_iov = &vectors[i];
-    headers[i].msg_hdr.msg_iovlen = 1;
-    headers[i].msg_hdr.msg_name = &senders[i];
-    headers[i].msg_hdr.msg_namelen = sizeof senders[i];
-  }
-  int got = 0;
-  do {
-    got = ::recvmmsg(fd_.get(), headers.data(), static_cast<unsigned>(count), MSG_WAITFORONE,
-                     nullptr);
-  } while (got < 0 && errno == EINTR);
-  if (got < 0) return fail_errno("netlink receive");
-  for (std::size_t i = 0; i < static_cast<std::size_t>(got); ++i) {
-    if (senders[i].nl_pid != 0)
-      continue;  // another process may write to us; only the kernel counts
-    if (headers[i].msg_hdr.msg_flags & MSG_TRUNC)
-      return fail(ErrorKind::refused, "netlink receive: an acknowledgement of more than 8 KiB");
-    if (const auto ack = parse_ack({acks_.data() + i * kAckRoom, headers[i].msg_len})) each(*ack);
-  }
-  return {};
-}
-
+/// Only the last request asks to be acknowledged. The kernel takes them in their order and answers
+/// one that fails without being asked (af_netlink.c, netlink_rcv_skb), so once the last is answered
+/// silence is success. An answer that finds no room is not silence: the next receive has ENOBUFS.
 Result<void> NetlinkSocket::transact_batch(std::span<const NetlinkMessage> requests,
                                            std::span<Result<void>> results) {
-  const std::uint32_t first = sequence_ + 1;
-  std::vector<std::byte> packed;
-  packed.reserve(kBytesPerSend);
+  const std::uint32_t first = sequence_ + 1, last = static_cast<std::uint32_t>(requests.size()) - 1;
+  packed_.clear();
   for (const NetlinkMessage& request : requests) {
     assert(request.size() >= sizeof(nlmsghdr));
     nlmsghdr header = header_of(request);
-    header.nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+    header.nlmsg_flags |= NLM_F_REQUEST;
+    if (&request == &requests.back()) header.nlmsg_flags |= NLM_F_ACK;
     header.nlmsg_seq = ++sequence_;
     header.nlmsg_len = static_cast<std::uint32_t>(request.size());
-    const std::size_t at = packed.size();
-    packed.insert(packed.end(), request.begin(), request.end());
-    std::memcpy(packed.data() + at, &header, sizeof header);
-    packed.resize(aligned(packed.size()));
+    const std::size_t at = packed_.size();
+    packed_.insert(packed_.end(), request.begin(), request.end());
+    std::memcpy(packed_.data() + at, &header, sizeof header);
+    packed_.resize(aligned(packed_.size()));
   }
-  if (auto sent = send(packed); !sent) return sent;
-  std::vector<bool> known(requests.size());
-  std::size_t missing = requests.size();
-  while (missing > 0) {
-    const auto received = receive_acks(missing, [&](const NetlinkAck& ack) {
-      const std::uint32_t index = ack.sequence - first;  // wraps: foreign ones are out of range
-      if (index >= requests.size() || known[index]) return;
-      known[index] = true;
-      --missing;
-      if (ack.err != 0) results[index] = std::unexpected(error_of(ack));
-    });
-    if (received) continue;
-    for (std::size_t i = 0; i < requests.size(); ++i)
-      if (!known[i])
-        results[i] =
-            with_context("no acknowledgement: the change may have been made", received.error());
-    return {};
+  if (auto sent = send(packed_); !sent) return sent;
+  for (bool complete = false; !complete;) {
+    const auto received = receive(0);
+    if (!received) {
+      for (Result<void>& result : results)
+        if (result)
+          result =
+              with_context("no acknowledgement: the change may have been made", received.error());
+      return {};
+    }
+    for (const NetlinkMessage& reply : *received) {
+      const auto ack = parse_ack(reply);
+      if (!ack) continue;
+      const std::uint32_t index = ack->sequence - first;  // wraps: foreign ones are out of range
+      if (index > last) continue;
+      if (ack->err != 0) results[index] = std::unexpected(error_of(*ack));
+      complete = complete || index == last;
+    }
   }
   return {};
 }

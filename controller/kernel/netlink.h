@@ -132,14 +132,12 @@ class NetlinkSocket {
   Result<void> send(std::span<const std::byte> bytes);
   Result<std::vector<NetlinkMessage>> receive(int flags);
   Result<std::vector<NetlinkMessage>> dump_once(std::span<const std::byte> request);
-  Result<void> receive_acks(std::size_t expected,
-                            const std::function<void(const NetlinkAck&)>& each);
   Result<void> transact_batch(std::span<const NetlinkMessage> requests,
                               std::span<Result<void>> results);
 
   UniqueFd fd_;
   std::uint32_t sequence_ = 0;
-  std::vector<std::byte> buffer_, acks_;
+  std::vector<std::byte> buffer_, packed_;
 };
 
 /// SO_NETNS_COOKIE of this process's network namespace (socket(7), Linux 5.14).

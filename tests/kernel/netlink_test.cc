@@ -7,6 +7,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sys/socket.h>
 
 namespace ankus {
 namespace {
@@ -124,6 +125,19 @@ TEST(NetlinkSocket, EachResultBelongsToItsRequest) {
       EXPECT_EQ(results[i].error().kind, ErrorKind::gone);
     }
   }
+}
+
+TEST(NetlinkSocket, AnAnswerThatIsLostIsNoSuccess) {
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE);
+  ASSERT_TRUE(socket) << socket.error().text;
+  const int least = 1;  // the kernel's minimum, which holds the answers to two or three
+  ASSERT_EQ(setsockopt(socket->fd(), SOL_SOCKET, SO_RCVBUF, &least, sizeof least), 0);
+  std::vector<NetlinkMessage> requests(50, link_request("no-such-link"));
+  requests.push_back(link_request("lo"));
+  const auto results = socket->transact(requests);
+  ASSERT_EQ(results.size(), requests.size());
+  for (const auto& result : results) EXPECT_FALSE(result);
+  EXPECT_THAT(results.back().error().text, HasSubstr("may have been made"));
 }
 
 TEST(NetlinkSocket, StopsBehindTheFirstFailureWhenAsked) {
