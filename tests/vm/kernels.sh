@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# Debian's stock kernels for tests/vm/run: fetched by a private apt configuration, unpacked, never
-# installed. Sourced; the caller sets `set -euo pipefail`.
+# Debian's stock kernels for tests/vm/run, and a QEMU that has the NIC igb: fetched by a private apt
+# configuration, unpacked, never installed. Sourced; the caller sets `set -euo pipefail`.
 
 VM_HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-VM_KERNELS="6.1 6.12"
+VM_KERNELS="6.1 6.12 7" # 7: the newest 7.x
 PATH=$PATH:/usr/sbin:/sbin # depmod, for users whose PATH lacks it
 
 # What the guest can modprobe; everything else of the package stays packed.
@@ -27,9 +27,10 @@ vm_die() {
   exit 125
 }
 
-# No kernel, no run: a skip, since whether a mirror answers is not this project's to test.
+# No kernel ($1, such as "kernel 6.1"), no run: a skip, since whether a mirror answers is not this
+# project's to test.
 vm_skip() {
-  printf 'skipped: kernel %s cannot be had: %s\n' "$1" "$2" >&2
+  printf 'skipped: %s cannot be had: %s\n' "$1" "$2" >&2
   exit 77
 }
 
@@ -73,10 +74,10 @@ vm_apt_entries() {
     done
 }
 
-# Writes the sources of kernel $1 to $2; the further arguments are options that keep apt's state
-# apart from the machine's.
+# Writes the sources of $1 (a kernel, or "qemu") to $2; the further arguments are options that keep
+# apt's state apart from the machine's.
 vm_write_sources() {
-  local version=$1 list=$2 pattern base
+  local version=$1 list=$2 pattern base suite=bookworm-backports
   shift 2
   local -a own_lists=()
   # apt names only sources whose lists it has, and images of containers are often stripped of them.
@@ -88,64 +89,125 @@ vm_write_sources() {
     6.1)
       pattern='bookworm|bookworm-updates|bookworm-security|bookworm/updates'
       vm_apt_entries "$pattern" "${own_lists[@]}" >"$list" ;;
-    6.12) # the suite next to the machine's own: same mirror, same keyring
+    *) # a suite next to the machine's own: same mirror, same keyring
+      [[ $version != 7 ]] || suite=trixie-backports
       base=$(vm_apt_entries bookworm "${own_lists[@]}" | head -n 1)
-      [[ -z $base ]] || printf '%s\n' "${base/%bookworm main/bookworm-backports main}" >"$list" ;;
+      [[ -z $base ]] || printf '%s\n' "${base/%bookworm main/$suite main}" >"$list" ;;
   esac
-  [[ -s $list ]] ||
-    vm_skip "$version" "no Debian bookworm mirror in this machine's apt sources, or none that answers"
+  [[ -s $list ]]
 }
 
-# Fetches kernel $1 into $2 (which becomes complete at once, by rename) below the work directory $3.
-vm_fetch_kernel() {
-  local version=$1 target=$2 work=$3 package deb release modules module lib
-  local -a patterns=()
+# Makes VM_APT, the options of an apt of our own below the directory $2 that knows the sources of $1,
+# called $3 in a skip.
+vm_private_apt() {
+  local version=$1 work=$2 name=$3
   mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/deb" "$work/tree"
-  vm_say "fetching kernel $version (once; kept in $(dirname "$target"))"
-  local -a private=(
+  VM_APT=(
     -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root
     -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
     -o Acquire::Languages=none -o Acquire::Retries=3
   )
-  vm_write_sources "$version" "$work/sources.list" "${private[@]}"
-  private+=(
+  vm_write_sources "$version" "$work/sources.list" "${VM_APT[@]}" ||
+    vm_skip "$name" "no Debian bookworm mirror in this machine's apt sources, or none that answers"
+  VM_APT+=(
     -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null
-    -o APT::Update::Error-Mode=any
+    -o Dir::State::status=/dev/null -o APT::Update::Error-Mode=any
   )
-  apt-get "${private[@]}" -qq update >"$work/log" 2>&1 ||
-    vm_skip "$version" "apt-get update: $(grep -m 1 -E '^(E|W):' "$work/log" || tail -n 1 "$work/log")"
-  package=$(apt-cache "${private[@]}" show --no-all-versions linux-image-amd64 2>/dev/null |
-    sed -n 's/^Depends: *\(linux-image-[^ ,]*\).*/\1/p' | head -n 1) || true
+  apt-get "${VM_APT[@]}" -qq update >"$work/log" 2>&1 ||
+    vm_skip "$name" "apt-get update: $(grep -m 1 -E '^(E|W):' "$work/log" || tail -n 1 "$work/log")"
+}
+
+# Downloads the packages from $3 on into $1/deb.
+vm_download() {
+  local work=$1 name=$2
+  shift 2
+  (cd "$work/deb" && apt-get "${VM_APT[@]}" -qq download "$@") >"$work/log" 2>&1 ||
+    vm_skip "$name" "apt-get download $*: $(tail -n 1 "$work/log")"
+}
+
+# Prints the package that linux-image-amd64 stands for.
+vm_kernel_package() {
+  apt-cache "${VM_APT[@]}" show --no-all-versions linux-image-amd64 2>/dev/null |
+    sed -n 's/^Depends: *//p' | tr ',' '\n' | sed -n 's/^ *\(linux-image-[0-9][^ ]*\).*/\1/p' |
+    head -n 1
+}
+
+# Fetches kernel $1 into $2 (which becomes complete at once, by rename) below the work directory $3.
+vm_fetch_kernel() {
+  local version=$1 target=$2 work=$3 name="kernel $1" package deb release modules module lib
+  local -a patterns=() packages=()
+  vm_say "fetching kernel $version (once; kept in $(dirname "$target"))"
+  vm_private_apt "$version" "$work" "$name"
+  package=$(vm_kernel_package) || true
   [[ $package == "linux-image-$version".* || $package == "linux-image-$version"+* ]] ||
-    vm_skip "$version" "the mirror's linux-image-amd64 is ${package:-missing}"
-  (cd "$work/deb" && apt-get "${private[@]}" -qq download "$package") >"$work/log" 2>&1 ||
-    vm_skip "$version" "apt-get download $package: $(tail -n 1 "$work/log")"
-  deb=$(echo "$work"/deb/*.deb)
+    vm_skip "$name" "the mirror's linux-image-amd64 is ${package:-missing}"
+  packages=("$package")
+  # Since 7 the image is empty and stands for three: vmlinuz, modules, and modules.builtin with more.
+  if apt-cache "${VM_APT[@]}" show "${package/image/modules}" >/dev/null 2>&1; then
+    packages=("${package/image/binary}" "${package/image/modules}" "${package/image/base}")
+  fi
+  vm_download "$work" "$name" "${packages[@]}"
 
   for lib in ./lib ./usr/lib; do
     for module in "${VM_MODULE_DIRS[@]}"; do
       patterns+=("$lib/modules/*/kernel/$module")
     done
-    patterns+=("$lib/modules/*/modules.*")
+    patterns+=("$lib/modules/*/modules.*" "$lib/modules/*/vmlinuz")
   done
   # tar complains of patterns without a match (one of the two roots; fs/fscache, which became
   # fs/netfs in 6.8): what is truly needed is checked below.
-  dpkg --fsys-tarfile "$deb" |
-    tar -x -C "$work/tree" --wildcards --no-wildcards-match-slash --no-same-owner \
-      './boot/vmlinuz-*' "${patterns[@]}" 2>"$work/log" ||
-    ! grep -v -e 'Not found in archive' -e 'due to previous errors' "$work/log" >&2 ||
-    vm_die "cannot unpack $deb"
+  for deb in "$work"/deb/*.deb; do
+    dpkg --fsys-tarfile "$deb" |
+      tar -x -C "$work/tree" --wildcards --no-wildcards-match-slash --no-same-owner \
+        './boot/vmlinuz-*' "${patterns[@]}" 2>"$work/log" ||
+      ! grep -v -e 'Not found in archive' -e 'due to previous errors' "$work/log" >&2 ||
+      vm_die "cannot unpack $deb"
+  done
   modules=$(find "$work/tree" -type d -path '*lib/modules/*' -prune | head -n 1)
   [[ -n $modules && -d $modules/kernel/net ]] || vm_die "$package holds no kernel/net modules"
   release=$(basename "$modules")
   mkdir -p "$work/kernel/lib/modules"
-  mv "$work/tree/boot/vmlinuz-$release" "$work/kernel/vmlinuz" ||
-    vm_die "$package holds no boot/vmlinuz-$release"
+  mv "$work/tree/boot/vmlinuz-$release" "$work/kernel/vmlinuz" 2>/dev/null ||
+    mv "$modules/vmlinuz" "$work/kernel/vmlinuz" || vm_die "$package holds no vmlinuz of $release"
   mv "$modules" "$work/kernel/lib/modules/$release"
   printf '%s\n' "$release" >"$work/kernel/release"
-  dpkg-deb -f "$deb" Package Version >"$work/kernel/package"
+  for deb in "$work"/deb/*.deb; do dpkg-deb -f "$deb" Package Version; done >"$work/kernel/package"
   depmod -b "$work/kernel" "$release" || vm_die "depmod of $release failed"
   mv "$work/kernel" "$target"
+}
+
+# The QEMU that is installed, by its major version.
+vm_qemu_major() { "$1" --version | sed -n '1s/.*version \([0-9]*\).*/\1/p'; }
+
+# Sets VM_QEMU, the words that start a QEMU of version $1 or later: the installed one, or that of
+# bookworm-backports, whose libraries are those of the installed one.
+vm_get_qemu() {
+  local wanted=$1 cache work dir status=0
+  VM_QEMU=(qemu-system-x86_64)
+  [[ $(vm_qemu_major qemu-system-x86_64) -lt $wanted ]] || return 0
+  cache=$(vm_cache_dir)
+  dir=$cache/qemu
+  exec {VM_LOCK}>"$cache/lock"
+  flock "$VM_LOCK"
+  if [[ ! -d $dir ]]; then
+    work=$(mktemp -d "$cache/work.XXXXXX")
+    (
+      vm_say "fetching QEMU $wanted or later (once; kept in $cache)"
+      vm_private_apt qemu "$work" "QEMU $wanted"
+      vm_download "$work" "QEMU $wanted" qemu-system-x86 qemu-system-common qemu-system-data seabios
+      for deb in "$work"/deb/*.deb; do
+        dpkg-deb -x "$deb" "$work/tree" || vm_die "cannot unpack $deb"
+      done
+      mv "$work/tree" "$dir"
+    ) || status=$?
+    rm -rf "$work"
+  fi
+  exec {VM_LOCK}>&-
+  [[ $status -eq 0 ]] || exit "$status"
+  VM_QEMU=(env "QEMU_MODULE_DIR=$dir/usr/lib/x86_64-linux-gnu/qemu" "$dir/usr/bin/qemu-system-x86_64"
+    -L "$dir/usr/share/qemu" -L "$dir/usr/share/seabios")
+  [[ $(vm_qemu_major "${VM_QEMU[2]}" 2>&1) -ge $wanted ]] ||
+    vm_skip "QEMU $wanted" "bookworm-backports' does not start: $("${VM_QEMU[2]}" --version 2>&1 | head -n 1)"
 }
 
 # Builds the initramfs: busybox, the boot modules in their order, and the init beside this file.
@@ -167,7 +229,7 @@ vm_build_initramfs() {
       *) cp "$path" "$work/modules/$file" ;;
     esac
     printf '%s\n' "$file" >>"$work/modules/order"
-  done
+  done || exit # the subshell in vm_get_kernel does not see to it
   (cd "$work" && find . | cpio --quiet -o -H newc) >"$target.new"
   mv "$target.new" "$target"
 }
