@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verify/window.h"
+
+#include <algorithm>
+
+namespace ankus {
+namespace {
+
+using Row = std::pair<WorkloadId, LatencySegment>;
+
+const SegmentLatency* row_of(const LatencyReading& reading, const Row& row) {
+  const auto found = std::ranges::find_if(reading.segments, [&](const SegmentLatency& s) {
+    return s.workload == row.first && s.segment == row.second;
+  });
+  return found == reading.segments.end() ? nullptr : &*found;
+}
+
+const WorkloadTotals* totals_of(const Look& look, WorkloadId workload) {
+  const auto found = std::ranges::find(look.workloads, workload, &WorkloadTotals::workload);
+  return found == look.workloads.end() ? nullptr : &*found;
+}
+
+/// A counter that was set back begins anew.
+std::uint64_t growth(std::uint64_t later, std::uint64_t earlier) {
+  return later >= earlier ? later - earlier : later;
+}
+
+template <class T>
+std::optional<T> growth(const std::optional<T>& later, const std::optional<T>& earlier) {
+  if (!later || !earlier || *later < *earlier) return std::nullopt;
+  return *later - *earlier;
+}
+
+TcpHealth growth(const TcpHealth& later, const TcpHealth& earlier) {
+  return {.packets_sent = growth(later.packets_sent, earlier.packets_sent),
+          .retransmits = growth(later.retransmits, earlier.retransmits),
+          .timeouts = growth(later.timeouts, earlier.timeouts),
+          .bytes_delivered = growth(later.bytes_delivered, earlier.bytes_delivered)};
+}
+
+template <class T>
+std::optional<T> median(std::vector<T> values) {
+  if (values.empty()) return std::nullopt;
+  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
+  return values[values.size() / 2];
+}
+
+/// One segment of one workload, look by look. What was measured before the first look is not ours.
+SegmentSamples segment_samples(const std::vector<Look>& looks, const Row& row) {
+  const LatencySegmentInfo& info = info_of(row.second);
+  SegmentSamples samples{.name = info.name,
+                         .kind = info.application ? SegmentKind::application : SegmentKind::path};
+  const SegmentLatency none{};
+  for (std::size_t i = 1; i < looks.size(); ++i) {
+    const SegmentLatency* later = row_of(looks[i].latency, row);
+    const SegmentLatency* earlier = row_of(looks[i - 1].latency, row);
+    if (earlier == nullptr) earlier = &none;
+    if (later == nullptr) later = earlier;
+    samples.slices.push_back(
+        difference(later->histogram, earlier->histogram).value_or(later->histogram));
+    samples.coverage +=
+        Coverage{.measured = growth(later->coverage.measured, earlier->coverage.measured),
+                 .packets = growth(later->coverage.packets, earlier->coverage.packets)};
+    samples.lost += growth(later->dropped, earlier->dropped);
+  }
+  return samples;
+}
+
+}  // namespace
+
+void SampleWindow::add(Look look) { looks_.push_back(std::move(look)); }
+
+Samples SampleWindow::samples() const {
+  Samples samples;
+  if (looks_.size() < 2) return samples;
+  const Look &first = looks_.front(), &last = looks_.back();
+  samples.length = last.at - first.at;
+
+  std::map<WorkloadId, std::vector<Row>> rows;
+  for (const SegmentLatency& s : last.latency.segments)
+    if (!info_of(s.segment).spans_others) rows[s.workload].emplace_back(s.workload, s.segment);
+
+  for (const WorkloadTotals& now : last.workloads) {
+    const WorkloadTotals* then = totals_of(first, now.workload);
+    if (then == nullptr) continue;  // came meanwhile: nothing to compare with
+    const TcpHealth tcp = growth(now.tcp, then->tcp);
+    if (now.weight == Weight::light || now.weight == Weight::unknown) {
+      LightSamples light{.workload = now.workload,
+                         .name = now.name,
+                         .tcp = tcp,
+                         .moved = {growth(now.moved.count, then->moved.count)}};
+      for (const Row& row : rows[now.workload])
+        light.segments.push_back(segment_samples(looks_, row));
+      if (!light.segments.empty()) samples.watched.push_back(std::move(light));
+      continue;
+    }
+    HeavySamples heavy{.workload = now.workload, .name = now.name, .tcp = tcp};
+    for (std::size_t i = 1; i < looks_.size(); ++i) {
+      const WorkloadTotals* later = totals_of(looks_[i], now.workload);
+      const WorkloadTotals* earlier = totals_of(looks_[i - 1], now.workload);
+      if (later == nullptr || earlier == nullptr) continue;
+      heavy.slices.push_back({.length = looks_[i].at - looks_[i - 1].at,
+                              .moved = {growth(later->moved.count, earlier->moved.count)},
+                              .wanting = later->elephants > 0 && earlier->elephants > 0});
+    }
+    samples.heavy.push_back(std::move(heavy));
+  }
+
+  std::vector<nanoseconds> backlogs;
+  std::vector<Share> busy, softirq;
+  for (std::size_t i = 0; i < looks_.size(); ++i) {
+    const HostTotals& host = looks_[i].host;
+    if (host.qdisc_backlog) backlogs.push_back(*host.qdisc_backlog);
+    if (i > 0 && host.cpu_busy) busy.push_back(*host.cpu_busy);
+    if (i > 0 && host.cpu_softirq) softirq.push_back(*host.cpu_softirq);
+  }
+  const auto stalled = growth(last.host.memory_stalled, first.host.memory_stalled);
+  samples.host = {
+      .softnet_drops = growth(last.host.softnet_drops, first.host.softnet_drops),
+      .softnet_squeezes = growth(last.host.softnet_squeezes, first.host.softnet_squeezes),
+      .qdisc_drops = growth(last.host.qdisc_drops, first.host.qdisc_drops),
+      .qdisc_backlog = median(std::move(backlogs)),
+      .queue_drops = growth(last.host.queue_drops, first.host.queue_drops),
+      .bql_stops = growth(last.host.bql_stops, first.host.bql_stops),
+      .cpu_busy = median(std::move(busy)),
+      .cpu_softirq = median(std::move(softirq))};
+  if (stalled && samples.length > nanoseconds(0))
+    samples.host.memory_stall =
+        Share{static_cast<double>(stalled->count()) / static_cast<double>(samples.length.count())};
+  return samples;
+}
+
+}  // namespace ankus

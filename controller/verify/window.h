@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/latency.h"
+#include "verify/samples.h"
+
+namespace ankus {
+
+/// What is known of a workload at one moment; totals only grow.
+struct WorkloadTotals {
+  WorkloadId workload = 0;
+  std::string name;
+  Weight weight = Weight::unknown;
+  Bytes moved;
+  std::uint32_t elephants = 0;  ///< open now
+  TcpHealth tcp;
+
+  bool operator==(const WorkloadTotals&) const = default;
+};
+
+/// The host's own counters at one moment; totals but where it says "now". None: cannot be read.
+struct HostTotals {
+  std::optional<std::uint64_t> softnet_drops, softnet_squeezes, qdisc_drops, queue_drops, bql_stops;
+  std::optional<nanoseconds> memory_stalled;   ///< PSI "some", since boot
+  std::optional<nanoseconds> qdisc_backlog;    ///< now, as time at the link's rate
+  std::optional<Share> cpu_busy, cpu_softirq;  ///< of the busiest CPU, since the look before
+
+  bool operator==(const HostTotals&) const = default;
+};
+
+/// One look at everything that a verdict is made of.
+struct Look {
+  MonotonicTime at;
+  LatencyReading latency;  ///< since the sensor's window began
+  std::vector<WorkloadTotals> workloads;
+  HostTotals host;
+};
+
+/// Makes Samples of the looks during one window, a slice from each look to the next. All looks must
+/// be at readings of one window of the latency sensor. Light workloads are watched, heavy and mixed
+/// ones may veto; by their weight at the last look.
+class SampleWindow {
+ public:
+  void add(Look look);
+  std::size_t slices() const { return looks_.empty() ? 0 : looks_.size() - 1; }
+  Samples samples() const;
+
+ private:
+  std::vector<Look> looks_;
+};
+
+}  // namespace ankus

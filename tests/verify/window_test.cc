@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verify/window.h"
+
+#include <gtest/gtest.h>
+
+namespace ankus {
+namespace {
+
+constexpr WorkloadId kMouse = 1, kElephant = 2;
+
+MonotonicTime at(int second) { return MonotonicTime{seconds(100 + second)}; }
+
+/// `packets` through the uplink's qdisc so far, each `each` long.
+Look look(int second, std::uint64_t packets, nanoseconds each) {
+  Look one{.at = at(second)};
+  SegmentLatency qdisc{.workload = kMouse,
+                       .segment = LatencySegment::qdisc,
+                       .coverage = {.measured = packets, .packets = packets}};
+  qdisc.histogram.add(each, packets);
+  one.latency.segments = {qdisc};
+  one.workloads = {{.workload = kMouse, .name = "web", .weight = Weight::light},
+                   {.workload = kElephant,
+                    .name = "backup",
+                    .weight = Weight::heavy,
+                    .moved = {static_cast<std::uint64_t>(second) * 1000},
+                    .elephants = 1}};
+  return one;
+}
+
+TEST(SampleWindow, CutsTheWindowIntoSlices) {
+  SampleWindow window;
+  for (int second = 0; second <= 4; ++second)
+    window.add(
+        look(second, 100 + static_cast<std::uint64_t>(second) * 10, std::chrono::microseconds(50)));
+  const Samples samples = window.samples();
+  EXPECT_EQ(window.slices(), 4U);
+  EXPECT_EQ(samples.length, seconds(4));
+  ASSERT_EQ(samples.watched.size(), 1U);
+  const SegmentSamples& qdisc = samples.watched[0].segments.at(0);
+  EXPECT_EQ(qdisc.name, "qdisc");
+  EXPECT_EQ(qdisc.kind, SegmentKind::path);
+  ASSERT_EQ(qdisc.slices.size(), 4U);
+  for (const Histogram& slice : qdisc.slices) EXPECT_EQ(total(slice), 10U);  // not the first 100
+  EXPECT_EQ(qdisc.coverage, (Coverage{.measured = 40, .packets = 40}));
+  ASSERT_EQ(samples.heavy.size(), 1U);
+  ASSERT_EQ(samples.heavy[0].slices.size(), 4U);
+  EXPECT_EQ(samples.heavy[0].slices[3],
+            (HeavySlice{.length = seconds(1), .moved = {1000}, .wanting = true}));
+}
+
+TEST(SampleWindow, KeepsWaitingForTheApplicationApart) {
+  SampleWindow window;
+  for (int second = 0; second <= 1; ++second) {
+    Look one = look(second, 10, std::chrono::microseconds(5));
+    one.latency.segments.push_back({.workload = kMouse, .segment = LatencySegment::read});
+    one.latency.segments.push_back({.workload = kMouse, .segment = LatencySegment::out});
+    window.add(std::move(one));
+  }
+  const Samples samples = window.samples();
+  ASSERT_EQ(samples.watched.at(0).segments.size(), 2U);  // `out` spans `qdisc`: not twice
+  EXPECT_EQ(samples.watched[0].segments[1].kind, SegmentKind::application);
+}
+
+TEST(SampleWindow, SaysNothingOfWhoCameMeanwhile) {
+  SampleWindow window;
+  Look first = look(0, 0, std::chrono::microseconds(1));
+  first.workloads.pop_back();
+  window.add(std::move(first));
+  window.add(look(1, 10, std::chrono::microseconds(1)));
+  EXPECT_TRUE(window.samples().heavy.empty());
+  EXPECT_EQ(window.samples().watched.size(), 1U);
+}
+
+TEST(SampleWindow, CountsTheHostsTroublesAndTellsUnknownFromNone) {
+  SampleWindow window;
+  for (int second = 0; second <= 2; ++second) {
+    Look one = look(second, 10, std::chrono::microseconds(5));
+    one.host.softnet_drops = static_cast<std::uint64_t>(7 + second);
+    one.host.memory_stalled = milliseconds(100) * second;
+    one.host.qdisc_backlog = milliseconds(second);
+    one.host.cpu_busy = Share{0.1 * second};
+    window.add(std::move(one));
+  }
+  const HostCounters host = window.samples().host;
+  EXPECT_EQ(host.softnet_drops, 2U);
+  EXPECT_EQ(host.queue_drops, std::nullopt);
+  EXPECT_EQ(host.qdisc_backlog, milliseconds(1));
+  EXPECT_EQ(host.cpu_busy, Share{0.2});  // what the first look says was before the window
+  ASSERT_TRUE(host.memory_stall);
+  EXPECT_DOUBLE_EQ(host.memory_stall->of_one, 0.1);
+}
+
+TEST(SampleWindow, OfOneLookHasNothing) {
+  SampleWindow window;
+  window.add(look(0, 10, std::chrono::microseconds(1)));
+  EXPECT_EQ(window.samples(), Samples{});
+}
+
+}  // namespace
+}  // namespace ankus
