@@ -3,13 +3,19 @@
 
 namespace ankus {
 
-Result<Setting> read_knob(const knob::IrqbalanceBans& knob, KernelView&) {
-  return fail(ErrorKind::unsupported, to_text(knob) + ": being written");
+Result<Setting> read_knob(const knob::IrqbalanceBans& knob, KernelView& view) {
+  auto setup = view.handles().irqbalance.setup();
+  if (!setup) return with_context(to_text(knob), setup.error());
+  if (!*setup) return Absent{};
+  return BannedIrqs{.irqs = std::move((*setup)->banned)};
 }
 
 Result<Step> step_of(const knob::IrqbalanceBans& knob, const Setting& before, const Setting& after,
-                     const KernelHandles&) {
-  return no_step(knob, before, after);
+                     const KernelHandles& handles) {
+  const auto* bans = std::get_if<BannedIrqs>(&after);
+  if (bans == nullptr || !std::holds_alternative<BannedIrqs>(before))
+    return no_step(knob, before, after);
+  return [irqbalance = &handles.irqbalance, irqs = bans->irqs] { return irqbalance->ban(irqs); };
 }
 
 }  // namespace ankus
