@@ -12,6 +12,7 @@
 #include <array>
 
 #include "kernel/rtnetlink.h"
+#include "sense/cpusets.h"
 
 namespace ankus {
 namespace {
@@ -73,6 +74,36 @@ NameAndLabel names_of(const WorkloadSighting& sighting, const Procfs& proc,
   if (!program.empty()) return {.name = program, .label = "exe:" + program};
   if (sighting.device) return {.name = "veth " + sighting.device->name};
   return {.name = "unknown"};
+}
+
+/// For each workload the CPUs that cpusets leave its processes; empty where that is all CPUs. The
+/// hierarchy's root stands for all: CPUs that are offline or in isolated partitions are not in it.
+/// A pod's pause container runs anywhere, its containers on CPUs of their own: those count.
+std::vector<CpuSet> cpus_of(const WorkloadSightings& sightings, const WorkloadEvidence& evidence,
+                            const WorkloadRoots& roots) {
+  std::vector<CpuSet> cpus(sightings.workloads.size());
+  const auto all = cpuset_of(roots.cgroup, "");
+  if (!all) return cpus;
+  const auto add = [&](CpuSet& set, std::string_view path) {
+    if (const auto its = cpuset_of(roots.cgroup, path); its && *its != *all)
+      set = united(set, *its);
+  };
+  std::map<std::uint64_t, const Cgroup*> with_processes;
+  for (const Cgroup& cgroup : evidence.cgroups)
+    if (!cgroup.processes.empty()) with_processes.emplace(cgroup.id, &cgroup);
+  std::set<std::uint32_t> known_by_cgroup;
+  for (const CgroupOwner& owner : sightings.owners)
+    if (const auto found = with_processes.find(owner.cgroup_id); found != with_processes.end()) {
+      add(cpus[owner.workload], found->second->path);
+      known_by_cgroup.insert(owner.workload);
+    }
+  for (std::uint32_t i = 0; i < cpus.size(); ++i) {
+    const std::int32_t pid = sightings.workloads[i].main_pid;
+    if (pid != 0 && !known_by_cgroup.contains(i))
+      if (const auto path = roots.proc.cgroup(pid)) add(cpus[i], *path);
+    if (cpus[i] == *all) cpus[i] = {};
+  }
+  return cpus;
 }
 
 }  // namespace
@@ -184,6 +215,7 @@ Result<WorkloadScan> WorkloadInventory::scan(std::span<const Link> links, Monoto
                     .recycled = std::move(numbered.recycled),
                     .changed = std::move(numbered.changed)};
   const std::vector<std::optional<WorkloadId>>& ids = numbered.ids;
+  std::vector<CpuSet> cpus = cpus_of(sightings, *evidence, roots_);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const WorkloadSighting& sighting = sightings.workloads[i];
     if (!ids[i]) {
@@ -197,7 +229,8 @@ Result<WorkloadScan> WorkloadInventory::scan(std::span<const Link> links, Monoto
                               .device = sighting.device,
                               .name = display_text(names.name),
                               .label = display_text(names.label),
-                              .main_pid = sighting.main_pid});
+                              .main_pid = sighting.main_pid,
+                              .cpus = std::move(cpus[i])});
   }
   for (const CgroupOwner& owner : sightings.owners)
     if (ids[owner.workload])

@@ -304,6 +304,28 @@ TEST_F(InventoryTest, NamesServicesAndContainers) {
   EXPECT_EQ(scan(inventory), workloads) << "a second look changes nothing";
 }
 
+TEST_F(InventoryTest, KnowsTheCpusThatACpusetLeaves) {
+  process(20, "postgres", "/bin/postgres");
+  process(30, "web", "/bin/web");
+  process(40, "web", "/bin/web");
+  tree.file("cgroup/cpuset.cpus.effective", "0-7\n");
+  tree.file("cgroup/system.slice/db.service/cgroup.procs", "20\n");
+  tree.file("cgroup/system.slice/db.service/cpuset.cpus.effective", "2-3\n");
+  tree.file("cgroup/system.slice/docker-" + kIdA + ".scope/cgroup.procs", "30\n");
+  tree.file("cgroup/system.slice/docker-" + kIdA + ".scope/cpuset.cpus.effective", "0-7\n");
+  tree.file("cgroup/part/cpuset.cpus.effective", "4\n");
+  tree.file("cgroup/part/docker-" + kIdB + ".scope/cgroup.procs", "40\n");
+  auto inventory = open();
+  const auto workloads = scan(inventory);
+  ASSERT_THAT(workloads, SizeIs(3));
+  for (const Workload& workload : workloads) {
+    const std::string expected = workload.name == "db.service" ? "2-3"
+                                 : workload.main_pid == 40     ? "4"
+                                                               : "none";
+    EXPECT_EQ(to_text(workload.cpus), expected) << workload.name;
+  }
+}
+
 TEST_F(InventoryTest, HostileNamesAreHarmless) {
   process(20, "\x1b[2J\nroot", "/bin/\x1b]0;owned\x07");
   tree.file("cgroup/docker/" + kIdA + "/cgroup.procs", "20\n");
