@@ -19,7 +19,8 @@ namespace ankus {
 Result<std::optional<BitRate>> read_link_speed(const std::string& device_name) {
   if (device_name.empty() || device_name.size() >= IFNAMSIZ)
     return fail(ErrorKind::invalid, "'" + device_name + "' is no device name");
-  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  // Any socket takes SIOCETHTOOL; the unit allows the daemon no AF_INET (RestrictAddressFamilies).
+  const UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno("socket");
   // The kernel writes three masks of `link_mode_masks_nwords` (at most 127) words behind the head.
   alignas(ethtool_link_settings)
