@@ -41,11 +41,7 @@ Answer check_policy(const std::string& text, const std::string& file, bool as_js
     answer.out = printable(file) + ": good: mode " + std::string(to_text(parsed.policy.mode)) +
                  ", " + counted(parsed.policy.links.size(), "link") + ", " +
                  counted(parsed.policy.rules.size(), "rule") + "\n";
-    for (const Rule& rule : parsed.policy.rules)
-      answer.out += "  " + ankus::quoted(rule.name) + " on " + printable(rule.bandwidth.device) +
-                    ": guarantee " + to_text(rule.bandwidth.guarantee) + ", limit " +
-                    to_text(rule.bandwidth.limit) + ", priority " +
-                    std::to_string(rule.bandwidth.priority) + "\n";
+    for (const Rule& rule : parsed.policy.rules) answer.out += "  " + to_text(rule) + "\n";
   }
   for (const PolicyError& error : parsed.errors)
     answer.err += printable(to_text(error), 1000) + "\n";

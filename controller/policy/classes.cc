@@ -38,7 +38,7 @@ std::uint16_t minor_of_first(const std::vector<Match>& class_matches, auto&& mat
 std::vector<Match> class_matches(const Policy& policy) {
   std::vector<Match> different;
   for (const Rule& rule : policy.rules)
-    if (std::ranges::find(different, rule.match) == different.end())
+    if (rule.bandwidth && std::ranges::find(different, rule.match) == different.end())
       different.push_back(rule.match);
   return different;
 }

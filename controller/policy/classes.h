@@ -21,8 +21,9 @@ inline constexpr BitRate kLeastClassRate{64'000};
 /// Between mice (0) and elephants (7): a flow in probation may turn out to be either.
 inline constexpr std::uint32_t kProbationPriority = 4;
 
-/// The different matches of the policy's rules, in order. The class of traffic that matches the
-/// nth has the minor number kFirstBlockMinor + n on every device: one membership table serves all.
+/// The different matches of the policy's bandwidth rules, in order. The class of traffic that
+/// matches the nth has the minor number kFirstBlockMinor + n on every device: one membership table
+/// serves all.
 std::vector<Match> class_matches(const Policy& policy);
 /// The class of a workload's flows of one speed: that of the first match, else probation.
 std::uint16_t class_minor(const std::vector<Match>& class_matches, const Workload& workload,

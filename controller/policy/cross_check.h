@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policy/policy.h"
@@ -15,6 +16,7 @@ inline constexpr std::size_t kMaxBlocksPerDevice = 16;
 /// Something wrong between rules: `rule` is the index of the one to point at.
 struct Contradiction {
   std::size_t rule = 0;
+  std::string_view block;  ///< of it: "bandwidth"
   std::string text;
 
   bool operator==(const Contradiction&) const = default;

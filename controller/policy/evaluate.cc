@@ -107,7 +107,7 @@ class Wishes {
     add_leaf(trunk, kProbationMinor, probation_queue(trunk.total), why_probation);
 
     for (const Rule& rule : shaped.rules) {
-      const Bandwidth& wanted = rule.bandwidth;
+      const Bandwidth& wanted = *rule.bandwidth;
       const auto at = std::ranges::find(matches_, rule.match) - matches_.begin();
       const auto minor = static_cast<std::uint16_t>(kFirstBlockMinor + at);
       add_class(trunk, minor,

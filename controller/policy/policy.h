@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/cpu_set.h"
 #include "base/units.h"
 #include "model/verify_rule.h"
 #include "model/workload.h"
@@ -98,7 +99,9 @@ struct Match {
   bool operator==(const Match&) const = default;
 };
 bool matches(const Match& match, const Workload& workload, Weight flow);
-/// The same for traffic whose owner is not known, or has opted out: only a match that asks nothing
+/// If the workload as a whole is meant: its footprint is light; or heavy, or mixed for `heavy`.
+bool matches(const Match& match, const Workload& workload, const Footprint& footprint);
+/// The first for traffic whose owner is not known, or has opted out: only a match that asks nothing
 /// of the owner is for it.
 bool matches_nobody(const Match& match, Weight flow);
 
@@ -112,19 +115,55 @@ struct Bandwidth {
   bool operator==(const Bandwidth&) const = default;
 };
 
+/// When the entries of a device's RSS table move to other queues.
+struct Receive {
+  enum class Balance {
+    load,   ///< so that no queue has much more to do than the others
+    apart,  ///< besides, entries with elephants to queues of their own
+  };
+  std::string device;  ///< a name, or kUplink
+  Balance balance = Balance::load;
+  Share min_gain{0.25};  ///< predicted; for less nothing moves
+  Share busy{0.85};      ///< of the busiest queue's CPU; below it nothing moves
+  std::vector<std::uint32_t> elephant_queues;  ///< apart: ascending
+  bool take_user_table = false;                ///< one that somebody else has set
+
+  bool operator==(const Receive&) const = default;
+};
+
+/// Which CPUs do a piece of a device's or a workload's work.
+struct Steering {
+  enum class Cpus { all, numa_local, list };
+  std::string device;  ///< a name, kUplink or, but for irq, a glob; not used by vhost
+  Cpus cpus = Cpus::all;
+  CpuSet list;
+  bool avoid_light = false;  ///< not those of light workloads' cpusets
+
+  bool operator==(const Steering&) const = default;
+};
+
+/// What matches gets what its blocks say; there is at least one.
 struct Rule {
   std::string name;
   Match match;
-  Bandwidth bandwidth;
+  std::optional<Bandwidth> bandwidth;
+  std::optional<Receive> receive;
+  std::optional<Steering> rps, xps;  ///< of the devices of workloads that match; of all devices
+  std::optional<Steering> irq;
+  std::optional<Steering> vhost, napi;  ///< threads
 
   bool operator==(const Rule&) const = default;
 };
+/// One line for people: `"mice first" on eth0: guarantee 60%, limit 100%, priority 0`.
+std::string to_text(const Rule& rule);
+/// "CPUs 2-5", "NUMA-local CPUs but those of light workloads".
+std::string to_text(const Steering& steering);
 
 struct Guard {
   nanoseconds cooldown = seconds(30);
   std::uint32_t actions_per_minute = 60;
   std::vector<std::string> protected_devices;  ///< globs
-  std::string protected_cpus;                  ///< "0-3,5"; kept for the CPU knobs
+  CpuSet protected_cpus;                       ///< no work is put there
 
   bool operator==(const Guard&) const = default;
 };

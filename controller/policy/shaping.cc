@@ -102,11 +102,13 @@ std::vector<Named> named_links(const Snapshot& snapshot, const Policy& policy,
     found->rules.push_back(rule);
   };
   const auto is_named = [&](const Link& link) {
-    return std::ranges::any_of(
-        policy.rules, [&](const Rule& rule) { return rule.bandwidth.device == link.device.name; });
+    return std::ranges::any_of(policy.rules, [&](const Rule& rule) {
+      return rule.bandwidth && rule.bandwidth->device == link.device.name;
+    });
   };
   for (const Rule& rule : policy.rules) {
-    const std::string& name = rule.bandwidth.device;
+    if (!rule.bandwidth) continue;
+    const std::string& name = rule.bandwidth->device;
     if (name == kUplink) {
       const std::vector<Link> resolved = uplinks(snapshot);
       for (const Link& link : resolved)

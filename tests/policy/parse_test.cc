@@ -81,6 +81,17 @@ longest_back_off = "2h"
 name = "one"
 match = { footprint = "heavy", kind = "vm", name = "build-*", label = "vm:*" }
 bandwidth = { device = "eth0", guarantee = "20%", limit = "80%", priority = 6, queue = "1 MB" }
+vhost = { cpus = "4-7" }
+[[rule]]
+name = "two"
+receive = { device = "uplink", balance = "apart", min_gain = "30%", busy = "50%", elephant_queues = "2-3", user_table = "take" }
+rps = { device = "veth*", cpus = "all", avoid = "light" }
+xps = { device = "tap?", cpus = "numa-local" }
+irq = { device = "eth1", cpus = "2-3,5", avoid = "light" }
+napi = { device = "uplink", cpus = "numa-local" }
+[[rule]]
+name = "three"
+receive = { device = "eth0" }
 )",
                                            "p.toml");
   ASSERT_THAT(parsed.errors, IsEmpty());
@@ -110,15 +121,31 @@ bandwidth = { device = "eth0", guarantee = "20%", limit = "80%", priority = 6, q
                            .kind = WorkloadKind::vm,
                            .name = "build-*",
                            .label = "vm:*"},
-                 .bandwidth = {.device = "eth0",
-                               .guarantee = *parse_share("20%"),
-                               .limit = *parse_share("80%"),
-                               .priority = 6,
-                               .queue = Bytes{1'000'000}}}},
+                 .bandwidth = Bandwidth{.device = "eth0",
+                                        .guarantee = *parse_share("20%"),
+                                        .limit = *parse_share("80%"),
+                                        .priority = 6,
+                                        .queue = Bytes{1'000'000}},
+                 .vhost = Steering{.cpus = Steering::Cpus::list, .list = {{4, 5, 6, 7}}}},
+                {.name = "two",
+                 .receive = Receive{.device = "uplink",
+                                    .balance = Receive::Balance::apart,
+                                    .min_gain = *parse_share("30%"),
+                                    .busy = *parse_share("50%"),
+                                    .elephant_queues = {2, 3},
+                                    .take_user_table = true},
+                 .rps = Steering{.device = "veth*", .avoid_light = true},
+                 .xps = Steering{.device = "tap?", .cpus = Steering::Cpus::numa_local},
+                 .irq = Steering{.device = "eth1",
+                                 .cpus = Steering::Cpus::list,
+                                 .list = {{2, 3, 5}},
+                                 .avoid_light = true},
+                 .napi = Steering{.device = "uplink", .cpus = Steering::Cpus::numa_local}},
+                {.name = "three", .receive = Receive{.device = "eth0"}}},
       .guard = {.cooldown = seconds(60),
                 .actions_per_minute = 30,
                 .protected_devices = {"wg*", "tun?"},
-                .protected_cpus = "0-1,4"},
+                .protected_cpus = {{0, 1, 4}}},
       .audit_required = false,
       .verify = {.quantile = parse_share("99.9%")->of_one,
                  .require = VerifyRule::Require::better,
@@ -194,7 +221,7 @@ struct Bad {
 constexpr Bad kBad[] = {
     {"[[rule]]\nname = \"mice first\"\n  bandwith = { device = \"eth0\" }",
      "p.toml:3:3: rule \"mice first\": bandwith: unknown key; did you mean \"bandwidth\"? Allowed "
-     "here: name, match, bandwidth"},
+     "here: name, match, bandwidth, receive, rps, xps, irq, vhost, napi"},
     {"[link.eth0]\nrate = 200",
      "p.toml:2:8: link.eth0.rate: 200 has no unit; write for example \"200 Mbit\" (units: bit, "
      "Kbit, Mbit, Gbit)"},
@@ -296,11 +323,10 @@ constexpr Bad kBad[] = {
      "p.toml:2:1: verify.settel: unknown key; did you mean \"settle\"? Allowed here: watch, "
      "require, "
      "veto, within, settle, samples, coverage, inconclusive, back_off, longest_back_off"},
-    {"[[rule]]\nname = \"r\"\nreceive = { device = \"eth0\" }",
-     "p.toml:3:1: rule \"r\": receive: not supported by this version; remove it"},
     {"[[rule]]\nname = \"r\"",
-     "p.toml:1:1: rule \"r\": bandwidth: is missing, so that the rule does nothing; write for "
-     "example bandwidth = { device = \"uplink\", guarantee = \"20%\" }"},
+     "p.toml:1:1: rule \"r\": does nothing; it needs one of bandwidth, receive, rps, xps, irq, "
+     "vhost, "
+     "napi, for example bandwidth = { device = \"uplink\", guarantee = \"20%\" }"},
     {"[[rule]]\nbandwidth = { device = \"eth0\", guarantee = \"20%\" }",
      "p.toml:1:1: rule 1: name: is missing; give the rule a name for people, which the plan shows"},
     {"[[rule]]\nname = \"r\"\nbandwidth = { guarantee = \"20%\" }",
@@ -339,11 +365,113 @@ TEST(ParsePolicy, SaysWhereWhatAndWhatWouldBeRight) {
   for (const Bad& bad : kBad) EXPECT_THAT(errors_of(bad.text), ElementsAre(bad.error)) << bad.text;
 }
 
-TEST(ParsePolicy, LaterKeysAreNotCalledUnknown) {
-  for (const std::string key : {"receive", "rps", "xps", "irq", "vhost"})
-    EXPECT_THAT(errors_of("[[rule]]\nname = \"r\"\n" + key + " = 1"),
-                ElementsAre("p.toml:3:1: rule \"r\": " + key +
-                            ": not supported by this version; remove it"));
+/// What is wrong with one block of an otherwise empty rule.
+struct BadBlock {
+  const char* block;
+  const char* error;  ///< without `p.toml:3:COLUMN: rule "r": `
+};
+const BadBlock kBadBlocks[] = {
+    {"receive = 1",
+     "receive: 1 is not a table; write for example receive = { device = \"uplink\", balance = "
+     "\"load\" }"},
+    {"receive = { balance = \"load\" }",
+     "receive.device: is missing; write for example device = \"uplink\""},
+    {"receive = { device = \"eth*\" }",
+     "receive.device: \"eth*\" must be one device's name or \"uplink\"; * and ? are not possible "
+     "here"},
+    {"receive = { device = \"eth0\", balance = \"loads\" }",
+     "receive.balance: \"loads\" is not possible; did you mean \"load\"? Allowed: load, apart"},
+    {"receive = { device = \"eth0\", min_gain = 25 }",
+     "receive.min_gain: 25 has no unit; write for example \"10%\" (units: %)"},
+    {"receive = { device = \"eth0\", busy = \"120%\" }",
+     "receive.busy: \"120%\" is out of range; from 0% to 100%"},
+    {"receive = { device = \"eth0\", balance = \"apart\" }",
+     "receive.elephant_queues: is missing: balance = \"apart\" needs queues that elephants have to "
+     "themselves, for example elephant_queues = \"2-3\""},
+    {"receive = { device = \"eth0\", elephant_queues = \"2-3\" }",
+     "receive.elephant_queues: has no effect unless balance = \"apart\"; remove one or add the "
+     "other"},
+    {"receive = { device = \"eth0\", balance = \"apart\", elephant_queues = \"last\" }",
+     "receive.elephant_queues: \"last\" is not a list of queues such as \"0-3,8\""},
+    {"receive = { device = \"eth0\", user_table = \"keep\" }",
+     "receive.user_table: \"keep\" is not possible; allowed: honour, take"},
+    {"receive = { device = \"eth0\", min_gian = \"25%\" }",
+     "receive.min_gian: unknown key; did you mean \"min_gain\"? Allowed here: device, balance, "
+     "min_gain, busy, elephant_queues, user_table"},
+    {"rps = { device = \"veth*\" }",
+     "rps.cpus: is missing; write for example cpus = \"numa-local\" (allowed: all, numa-local, or "
+     "a "
+     "list such as \"2-5\")"},
+    {"rps = { device = \"a b\", cpus = \"all\" }",
+     "rps.device: \"a b\" cannot be a device's name (at most 15 characters, no blanks, / or :)"},
+    {"xps = { device = \"eth0\", cpus = \"nuam-local\" }",
+     "xps.cpus: \"nuam-local\" is not possible; did you mean \"numa-local\"? Allowed: all, "
+     "numa-local, or a list such as \"2-5\""},
+    {"irq = { device = \"eth0\", cpus = \"3-1\" }",
+     "irq.cpus: \"3-1\" is not possible; allowed: all, numa-local, or a list such as \"2-5\""},
+    {"irq = { device = \"eth?\", cpus = \"all\" }",
+     "irq.device: \"eth?\" must be one device's name or \"uplink\"; * and ? are not possible here"},
+    {"irq = { device = \"eth0\", cpus = \"all\", avoid = \"heavy\" }",
+     "irq.avoid: \"heavy\" is not possible; allowed: light"},
+    {"vhost = { device = \"tap0\", cpus = \"all\" }",
+     "vhost.device: unknown key; allowed here: cpus, avoid"},
+    {"napi = { device = \"eth0\", cpus = 3 }",
+     "napi.cpus: 3 is not text; needed is a list of CPUs such as \"2-5\", \"numa-local\" or "
+     "\"all\""},
+    {"recieve = { device = \"eth0\" }",
+     "recieve: unknown key; did you mean \"receive\"? Allowed here: name, match, bandwidth, "
+     "receive, "
+     "rps, xps, irq, vhost, napi"},
+    {"match = { footprint = \"heavy\" }\nreceive = { device = \"eth0\" }",
+     "match: receive is about all that a device receives, whoever it is for; give it a rule of its "
+     "own without match"},
+    {"match = { kind = \"vm\" }\nirq = { device = \"eth0\", cpus = \"all\" }",
+     "match: irq is about all that a device receives, whoever it is for; give it a rule of its own "
+     "without match"},
+    {"match = { kind = \"container\" }\nvhost = { cpus = \"all\" }",
+     "match: only VMs have vhost threads: vhost never applies with kind = \"container\""},
+};
+
+TEST(ParsePolicy, SaysWhatIsWrongWithABlock) {
+  for (const BadBlock& bad : kBadBlocks) {
+    const auto errors =
+        parse_policy("[[rule]]\nname = \"r\"\n" + std::string(bad.block), "p.toml").errors;
+    ASSERT_EQ(errors.size(), 1u) << bad.block;
+    EXPECT_EQ(errors[0].line, 3) << bad.block;
+    EXPECT_EQ(errors[0].key + ": " + errors[0].text, "rule \"r\": " + std::string(bad.error));
+  }
+}
+
+TEST(Rule, InOneLine) {
+  const auto lines = [](std::string_view blocks) {
+    return to_text(parse_policy("[[rule]]\nname = \"r\"\n" + std::string(blocks), "p.toml")
+                       .policy.rules.at(0));
+  };
+  EXPECT_EQ(
+      lines("bandwidth = { device = \"eth0\", guarantee = \"20%\" }\nvhost = { cpus = \"4-7\" }"),
+      "\"r\" on eth0: guarantee 20%, limit 100%, priority 3; vhost threads: CPUs 4-7");
+  EXPECT_EQ(
+      lines("receive = { device = \"eth0\", balance = \"apart\", elephant_queues = \"2-3\" }"),
+      "\"r\" receive queues of eth0: by load, elephants on queues 2-3, from 85% busy and for 25% "
+      "gain");
+  EXPECT_EQ(lines("rps = { device = \"veth*\", cpus = \"numa-local\", avoid = \"light\" }"),
+            "\"r\" rps of veth*: NUMA-local CPUs but those of light workloads");
+}
+
+TEST(ParsePolicy, ARuleThatNeverAppliesIsAnError) {
+  const std::string rule = "[[rule]]\nname = \"a\"\nvhost = { cpus = \"1\" }\n";
+  EXPECT_THAT(
+      errors_of(rule + "[[rule]]\nname = \"b\"\nvhost = { cpus = \"2\" }"),
+      ElementsAre("p.toml:6:9: rule \"b\": vhost: never applies: rule \"a\" has the same match "
+                  "and comes first"));
+  const std::string rps = "[[rule]]\nname = \"a\"\nrps = { device = \"veth*\", cpus = \"1\" }\n";
+  EXPECT_THAT(
+      errors_of(rps + "[[rule]]\nname = \"b\"\nrps = { device = \"veth*\", cpus = \"2\" }"),
+      ElementsAre("p.toml:6:7: rule \"b\": rps: never applies: rule \"a\" has the same match "
+                  "and the same device and comes first"));
+  EXPECT_THAT(errors_of(rps + "[[rule]]\nname = \"b\"\nmatch = { footprint = \"heavy\" }\n"
+                              "rps = { device = \"veth*\", cpus = \"2\" }"),
+              IsEmpty());
 }
 
 TEST(ParsePolicy, ReportsAllErrorsInTheOrderOfTheirLines) {
