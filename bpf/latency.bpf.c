@@ -141,6 +141,12 @@ __noinline int ankus_latency_dropped(__u32 workload, __u32 segment) {
   return 0;
 }
 
+__noinline int ankus_latency_merged(__u32 workload, __u32 segment, __u32 packets) {
+  struct ankus_latency_row *row = row_of(workload, segment);
+  if (row) __sync_fetch_and_add(&row->merged, packets);
+  return 0;
+}
+
 __noinline int ankus_latency_split(__u32 workload, __u32 segment) {
   struct ankus_latency_row *row = row_of(workload, segment);
   if (row) __sync_fetch_and_add(&row->split, 1);
@@ -154,7 +160,7 @@ __noinline int ankus_latency_headers(struct ankus_headers *h) {
 
   if (!h) return 0;
   h->payload = 1;
-  h->echo = h->sequence = h->length = 0;
+  h->echo = h->sequence = h->length = h->tcp_header = 0;
   if (bpf_probe_read_kernel(bytes, 20, (void *)h->network)) return 0;
   if (h->v6) {
     id = bpf_ntohl(*(__be32 *)bytes) & 0xfffff;
@@ -175,7 +181,8 @@ __noinline int ankus_latency_headers(struct ankus_headers *h) {
   if (h->protocol == 6) {
     __u32 headers;
     if (bpf_probe_read_kernel(bytes, 16, (void *)(h->network + transport))) return 0;
-    headers = transport + (bytes[12] >> 4) * 4;
+    h->tcp_header = (bytes[12] >> 4) * 4;
+    headers = transport + h->tcp_header;
     h->sequence = bpf_ntohl(*(__be32 *)(bytes + 4));
     h->length = ip_length > headers ? ip_length - headers : 0;
     h->payload = ip_length == 0 || ip_length > headers;
@@ -325,6 +332,7 @@ static __always_inline void device_in(struct sk_buff *skb, const struct ankus_de
   fresh.window = rule->window;
   fresh.owner = owner;
   fresh.point = ANKUS_AT_DEVICE_IN;
+  fresh.length = h.length;
   if (h.protocol == 17) fresh.flags |= ANKUS_PACKET_DATAGRAM;
   ankus_latency_begun(owner, ANKUS_SEGMENT_STACK_IN, 1);
   if (fresh.flags & ANKUS_PACKET_WHOLE) ankus_latency_begun(owner, ANKUS_SEGMENT_IN, 1);
@@ -354,17 +362,23 @@ static __always_inline void at_socket(const struct sk_buff *skb, __u32 service, 
   struct ankus_headers h = {};
   __u64 address, now;
   packet_t *packet = find_arrived(skb, &address, &h, rule);
+  __u32 length = 0, merged;
 
   if (!packet || packet->point == ANKUS_AT_SOCKET) return;
   now = bpf_ktime_get_ns();
+  if (h.protocol == 6) length = skb->len - h.tcp_header;
   if (packet->point == ANKUS_AT_DEVICE_IN) {
     if (packet->flags & ANKUS_PACKET_ALIAS) {
       ankus_latency_begun(packet->owner, ANKUS_SEGMENT_STACK_IN, 1);
       if (packet->flags & ANKUS_PACKET_WHOLE) ankus_latency_begun(packet->owner, ANKUS_SEGMENT_IN, 1);
     }
     ankus_latency_record(packet->owner, ANKUS_SEGMENT_STACK_IN, now - packet->at);
-    if (packet->flags & ANKUS_PACKET_WHOLE)
+    merged = ankus_merged(packet->length, length);
+    if (merged) ankus_latency_merged(packet->owner, ANKUS_SEGMENT_STACK_IN, merged);
+    if (packet->flags & ANKUS_PACKET_WHOLE) {
       ankus_latency_record(packet->owner, ANKUS_SEGMENT_IN, now - packet->first);
+      if (merged) ankus_latency_merged(packet->owner, ANKUS_SEGMENT_IN, merged);
+    }
   } else if ((packet->point == ANKUS_AT_UPLINK_IN || packet->point == ANKUS_AT_IFB_LEFT) && service) {
     packet->owner = service;
     ankus_latency_begun(service, ANKUS_SEGMENT_IN, 1);
@@ -381,6 +395,7 @@ static __always_inline void at_socket(const struct sk_buff *skb, __u32 service, 
   }
   packet->at = now;
   packet->point = ANKUS_AT_SOCKET;
+  packet->length = length;
   packet->flags &= ~ANKUS_PACKET_ALIAS;
   ankus_latency_begun(packet->owner, ANKUS_SEGMENT_READ, 1);
 }
@@ -509,11 +524,13 @@ static __always_inline void device_out(struct sk_buff *skb, const struct ankus_d
 /* Will the qdisc in front of `dev` send this packet as it is? One that may be bypassed never cuts
  * a packet up while it waits; the driver's side may, when it is sent (validate_xmit_skb()). */
 static __always_inline int never_cut_up(struct sk_buff *skb, struct net_device *dev) {
-  __u64 queue = (__u64)dev->_tx + (__u64)skb->queue_mapping * bpf_core_type_size(struct netdev_queue);
+  __u64 queue = 0; /* a number, as 6.1 refuses to reckon with a kernel pointer */
   struct Qdisc *qdisc = 0;
   void *enqueue = 0;
   unsigned int flags = 0;
 
+  bpf_core_read(&queue, sizeof queue, &dev->_tx);
+  queue += (__u64)skb->queue_mapping * bpf_core_type_size(struct netdev_queue);
   bpf_core_read(&qdisc, sizeof qdisc, &((struct netdev_queue *)queue)->qdisc);
   bpf_core_read(&enqueue, sizeof enqueue, &qdisc->enqueue);
   bpf_core_read(&flags, sizeof flags, &qdisc->flags);
@@ -698,7 +715,11 @@ int BPF_PROG(ankus_latency_read, const struct sk_buff *skb) {
 
   if (!rule) return 0;
   packet = find_arrived(skb, &address, &h, rule);
-  if (packet) is_read(address, packet);
+  if (packet) {
+    __u32 merged = h.protocol == 6 && packet->point == ANKUS_AT_SOCKET ? ankus_merged(packet->length, skb->len) : 0;
+    if (merged) ankus_latency_merged(packet->owner, ANKUS_SEGMENT_READ, merged);
+    is_read(address, packet);
+  }
   end(began);
   return 0;
 }

@@ -50,12 +50,13 @@ struct ankus_latency_row {
   __u64 begun;    /* entered the segment and were sampled: what there was to measure */
   __u64 dropped;  /* of those, the kernel has freed as lost: nothing to measure */
   __u64 split;    /* of those, cut up inside a qdisc: not measured, as they go on as other packets */
+  __u64 merged;   /* of those, about so many travel on inside another one: GRO, the socket's queue */
   __u64 passed;   /* all that came to the segment's end, each as the share of ANKUS_ONE that was
                    * sampled then; 0 where nobody counts */
   __u64 sum;
   __u64 max;
 };
-ANKUS_STATIC_ASSERT(sizeof(struct ankus_latency_row) == 2096, "layout");
+ANKUS_STATIC_ASSERT(sizeof(struct ankus_latency_row) == 2104, "layout");
 
 /* A sampled packet on its way, under the address of its sk_buff. The address is reused at once,
  * and not every way to free one has a tracepoint, so the packet's `print` is compared. */
@@ -66,9 +67,10 @@ struct ankus_latency_packet {
   __u32 owner;
   __u32 window;
   __u64 waited; /* in the ifb (while in it: since when), or in TCP's own queue before it was sent */
+  __u32 length; /* TCP: of the payload, when it was at `point` */
   __u8 point;
   __u8 flags;
-  __u8 pad[6];
+  __u8 pad[2];
 };
 ANKUS_STATIC_ASSERT(sizeof(struct ankus_latency_packet) == 48, "layout");
 
@@ -90,6 +92,8 @@ struct ankus_headers {
   __u32 sequence; /* TCP: of the first byte, host order */
   __u32 length;   /* TCP: of the payload; of a GSO packet too large for IP's own field 0 */
   __u32 echo;     /* an ICMP echo reply */
+  __u32 tcp_header; /* its length */
+  __u32 pad;
 };
 
 /* One row; written by user space only. */
@@ -146,6 +150,11 @@ static inline __u32 ankus_latency_bucket(__u64 value) {
   if (rest >> 2) octave += 2, rest >>= 2;
   if (rest >> 1) octave += 1;
   return octave * 4 + ((__u32)(value >> (octave - 2)) & 3);
+}
+
+/* About how many packets have been merged into one that was `before` bytes long and is `now`. */
+static inline __u32 ankus_merged(__u32 before, __u32 now) {
+  return before && now > before ? (now - before + before / 2) / before : 0;
 }
 
 /* Is this packet one of the 1 of 2^shift? */

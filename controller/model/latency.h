@@ -47,11 +47,12 @@ struct SegmentLatency {
   WorkloadId workload = 0;  ///< 0: nobody known
   LatencySegment segment = LatencySegment::host_in;
   Histogram histogram;
-  /// Of the packets that sampling chose. Packets that the kernel dropped on the way are not
-  /// counted; at a sampling of 1 in n with n > 1 the packets of host_in and container_out are a
-  /// count divided by n.
+  /// Of the packets that sampling chose, without those that the kernel dropped on the way or merged
+  /// into another; at a sampling of 1 in n > 1 the packets of host_in and container_out are a count
+  /// divided by n.
   Coverage coverage;
   std::uint64_t dropped = 0;  ///< sampled packets that the kernel dropped in this segment
+  std::uint64_t merged = 0;   ///< about; travelled on inside another (GRO, a socket's queue)
   std::uint64_t split = 0;    ///< sampled packets that a qdisc cut up (tbf, cake): not measured
   nanoseconds sum{}, max{};
 

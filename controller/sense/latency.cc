@@ -66,12 +66,13 @@ SegmentLatency segment_of(const ankus_latency_key& key, const ankus_latency_row&
   SegmentLatency latency{.workload = key.workload,
                          .segment = static_cast<LatencySegment>(key.segment),
                          .dropped = row.dropped,
+                         .merged = row.merged,
                          .split = row.split,
                          .sum = ns(row.sum),
                          .max = ns(row.max)};
   std::ranges::copy(row.counts, latency.histogram.counts.begin());
   latency.coverage.measured = total(latency.histogram);
-  const std::uint64_t lost = std::min(row.begun, row.dropped);
+  const std::uint64_t lost = std::min(row.begun, row.dropped + row.merged);
   latency.coverage.packets = row.passed != 0 ? row.passed / ANKUS_ONE : row.begun - lost;
   // Sampling chooses more than its share as often as less.
   latency.coverage.packets = std::max(latency.coverage.packets, latency.coverage.measured);

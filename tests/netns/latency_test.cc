@@ -71,8 +71,9 @@ std::string describe(const LatencyReading& reading) {
   for (const SegmentLatency& s : reading.segments)
     text += "  " + std::to_string(s.workload) + " " + info_of(s.segment).name + ": " +
             std::to_string(s.coverage.measured) + " of " + std::to_string(s.coverage.packets) +
-            ", dropped " + std::to_string(s.dropped) + ", split " + std::to_string(s.split) +
-            ", p50 " + to_text(quantile(s.histogram, 0.5).value_or(nanoseconds(0))) + ", max " +
+            ", dropped " + std::to_string(s.dropped) + ", merged " + std::to_string(s.merged) +
+            ", split " + std::to_string(s.split) + ", p50 " +
+            to_text(quantile(s.histogram, 0.5).value_or(nanoseconds(0))) + ", max " +
             to_text(s.max) + "\n";
   text += "  sampled " + std::to_string(reading.sampled) + ", no room " +
           std::to_string(reading.no_room) + ", vanished " + std::to_string(reading.vanished) +
@@ -159,7 +160,7 @@ TEST_F(Latency, TheWaitInTheUplinksQueueIsTheQdiscs) {
   EXPECT_LT(*quantile(host.histogram, 0.5), milliseconds(1)) << "not the host's fault\n" << text;
   EXPECT_EQ(all.coverage, qdisc.coverage) << text;
   EXPECT_GE(all.sum, qdisc.sum) << text;
-  EXPECT_EQ(measured.reading().on_the_way, 0U) << text;
+  EXPECT_LT(measured.reading().on_the_way, 5U) << "none of ours, but neighbours' may be\n" << text;
 }
 
 TEST_F(Latency, AReaderThatSleepsIsNotThePathsFault) {
@@ -193,6 +194,238 @@ TEST_F(Latency, AReaderThatSleepsIsNotThePathsFault) {
   EXPECT_GT(*quantile(waits, 0.01), milliseconds(60)) << "a bucket is up to a quarter wide\n"
                                                       << text;
   EXPECT_LT(*quantile(waits, 0.5), milliseconds(300)) << text;
+}
+
+/// An echo request by a raw socket, as ping sends it, and its answer: the round trips that came
+/// back.
+int ping(const std::string& ns, const std::string& address, int count) {
+  int answered = 0;
+  in_namespace(ns, [&] {
+    const bool v6 = address.find(':') != std::string::npos;
+    const UniqueFd fd(
+        socket(v6 ? AF_INET6 : AF_INET, SOCK_RAW | SOCK_CLOEXEC,
+               v6 ? static_cast<int>(IPPROTO_ICMPV6) : static_cast<int>(IPPROTO_ICMP)));
+    const timeval limit{.tv_sec = 5, .tv_usec = 0};
+    setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    sockaddr_storage to{};
+    socklen_t length = 0;
+    if (v6) {
+      auto* at = reinterpret_cast<sockaddr_in6*>(&to);
+      at->sin6_family = AF_INET6;
+      inet_pton(AF_INET6, address.c_str(), &at->sin6_addr);
+      length = sizeof *at;
+    } else {
+      auto* at = reinterpret_cast<sockaddr_in*>(&to);
+      at->sin_family = AF_INET;
+      inet_pton(AF_INET, address.c_str(), &at->sin_addr);
+      length = sizeof *at;
+    }
+    const std::uint8_t request = v6 ? 128 : 8, answer = v6 ? 129 : 0;
+    for (int i = 0; i < count; ++i) {
+      std::array<std::uint8_t, 64> packet{};
+      packet[0] = request;
+      packet[4] = 0x12;  // id
+      packet[7] = static_cast<std::uint8_t>(i);
+      if (!v6) {  // the kernel sums ICMPv6 itself (RFC 3542, 3.1)
+        std::uint32_t sum = 0;
+        for (std::size_t k = 0; k < packet.size(); k += 2)
+          sum += static_cast<std::uint32_t>(packet[k] << 8 | packet[k + 1]);
+        sum = (sum & 0xffff) + (sum >> 16);
+        packet[2] = static_cast<std::uint8_t>(~sum >> 8);
+        packet[3] = static_cast<std::uint8_t>(~sum);
+      }
+      sendto(fd.get(), packet.data(), packet.size(), 0, reinterpret_cast<sockaddr*>(&to), length);
+      std::array<std::uint8_t, 512> got;
+      while (recv(fd.get(), got.data(), got.size(), 0) > 0)
+        if (got[v6 ? 0 : 20] == answer) {
+          ++answered;
+          break;
+        }
+    }
+  });
+  return answered;
+}
+
+struct Case {
+  std::string name, options, server;
+};
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
+
+class LatencyOf : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root: network namespaces and BPF";
+  }
+  void expect_all(const Measured& measured, std::initializer_list<Segment> segments,
+                  std::uint64_t at_least) {
+    for (const Segment segment : segments) {
+      const SegmentLatency latency = measured.of(segment);
+      EXPECT_EQ(latency.coverage.measured, latency.coverage.packets)
+          << info_of(segment).name << "\n"
+          << describe(measured.reading());
+      EXPECT_GE(latency.coverage.measured, at_least) << info_of(segment).name << "\n"
+                                                     << describe(measured.reading());
+    }
+  }
+  /// Arrived and read: in two segments or, where nothing fires at the socket, in one.
+  void expect_read(const Measured& measured, std::uint64_t at_least) {
+    const Coverage read = measured.of(Segment::read).coverage,
+                   both = measured.of(Segment::stack_and_read).coverage;
+    EXPECT_EQ(read.measured, read.packets) << describe(measured.reading());
+    EXPECT_GE(read.measured + both.measured, at_least) << describe(measured.reading());
+  }
+};
+
+constexpr auto kWay = {Segment::host_in, Segment::container_out, Segment::host_out, Segment::qdisc,
+                       Segment::out};
+
+TEST_P(LatencyOf, UdpIsMeasuredPacketByPacket) {
+  Lab lab(GetParam().options + kTwo);
+  Measured measured(lab);
+  measured.begin();
+  ASSERT_NE(send_udp(lab.container("web"), lab.server(), GetParam().server, 7003, 50, 200, 50), 0);
+  measured.sensor().end();
+  expect_all(measured, kWay, 50);
+  expect_read(measured, 50);
+  EXPECT_EQ(measured.of(Segment::host_out, kBackup).coverage.packets, 0U)
+      << "that one was silent\n"
+      << describe(measured.reading());
+}
+
+TEST_P(LatencyOf, TcpIsMeasuredPacketByPacket) {
+  Lab lab(GetParam().options + kTwo);
+  Measured measured(lab);
+  measured.begin();
+  ASSERT_NE(send_tcp(lab.container("web"), lab.server(), GetParam().server, 7001, 3'000'000), 0);
+  measured.sensor().end();
+  expect_all(measured, kWay, 10);
+}
+
+TEST_P(LatencyOf, PingIsMeasuredPacketByPacket) {
+  Lab lab(GetParam().options + kTwo);
+  Measured measured(lab);
+  measured.begin();
+  ASSERT_EQ(ping(lab.container("web"), GetParam().server, 10), 10);
+  measured.sensor().end();
+  expect_all(measured, kWay, 10);
+  expect_read(measured, 10);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, LatencyOf,
+                         testing::Values(Case{"RoutedV4", "--routed", "10.77.0.2"},
+                                         Case{"RoutedV6", "--routed", "fd77::2"},
+                                         Case{"BridgedV4", "--bridged", "10.77.0.2"},
+                                         Case{"BridgedV6", "--bridged", "fd77::2"}),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_F(Latency, ATableThatIsFullLowersTheCoverageAndNothingElse) {
+  Lab lab("--routed" + std::string(kTwo));
+  ASSERT_EQ(run("tc qdisc add dev up0 root tbf rate 8mbit burst 2200 limit 100000").code, 0);
+  Measured measured(lab, 4);
+  const UniqueFd server = datagrams(lab.server(), "10.77.0.2", 7001);
+  const UniqueFd client = datagrams(lab.container("web"), "0.0.0.0", 7000, "10.77.0.2", 7001);
+  measured.begin();
+  burst(client.get(), 40, 1000);
+  ASSERT_EQ(receive(server.get(), 40), 40);
+  measured.sensor().end();
+  const LatencyReading reading = measured.reading();
+  const SegmentLatency out = measured.of(Segment::container_out);
+  EXPECT_GT(reading.no_room, 0U) << describe(reading);
+  EXPECT_EQ(out.coverage.packets, 40U) << describe(reading);
+  EXPECT_LT(out.coverage.measured, 40U) << describe(reading);
+  EXPECT_GT(out.coverage.measured, 0U) << describe(reading);
+  EXPECT_LT(measured.of(Segment::qdisc).max, milliseconds(200)) << describe(reading);
+}
+
+TEST_F(Latency, ADroppedPacketIsCountedAndLeavesNothingBehind) {
+  Lab lab("--routed" + std::string(kTwo));
+  ASSERT_EQ(run("tc qdisc add dev up0 root tbf rate 8mbit burst 2200 limit 5000").code, 0);
+  Measured measured(lab);
+  const UniqueFd server = datagrams(lab.server(), "10.77.0.2", 7001);
+  const UniqueFd client = datagrams(lab.container("web"), "0.0.0.0", 7000, "10.77.0.2", 7001);
+  measured.begin();
+  burst(client.get(), 40, 1000);
+  const int arrived = receive(server.get(), 6);
+  ASSERT_EQ(arrived, 6);
+  const SegmentLatency qdisc = measured.of(Segment::qdisc);
+  const std::string text = describe(measured.reading());
+  EXPECT_GT(qdisc.dropped, 20U) << text;
+  EXPECT_EQ(qdisc.coverage.packets + qdisc.dropped, 40U) << text;
+  EXPECT_LT(qdisc.max, milliseconds(50)) << text;
+  EXPECT_LT(measured.reading().on_the_way, 5U) << "those dropped are not; neighbours' are\n"
+                                               << text;
+}
+
+// A container that downloads: what is merged in the socket's queue is read as one, so `read` may
+// have fewer than arrived, but the path has all.
+TEST_F(Latency, ADownloadIsMeasuredUpToItsSocket) {
+  Lab lab("--routed --no-nat" + std::string(kTwo));
+  Measured measured(lab);
+  measured.begin();
+  ASSERT_NE(
+      send_tcp(lab.server(), lab.container("web"), lab.value("LAB_C_web_ADDR4"), 7001, 2'000'000),
+      0);
+  measured.sensor().end();
+  const LatencyReading reading = measured.reading();
+  const SegmentLatency path = measured.of(Segment::host_in), stack = measured.of(Segment::stack_in),
+                       read = measured.of(Segment::read);
+  EXPECT_EQ(path.coverage.measured, path.coverage.packets) << describe(reading);
+  EXPECT_GT(path.coverage.measured, 20U) << describe(reading);
+  EXPECT_GT(share_of(stack.coverage).of_one, 0.95) << describe(reading);
+  EXPECT_GT(read.coverage.measured, 5U) << describe(reading);
+  EXPECT_LE(read.coverage.measured, read.coverage.packets) << describe(reading);
+  if (bpf::has_tracepoint("tcp_sendmsg_locked")) return;
+  EXPECT_FALSE(measured.sensor().downgrades().empty()) << "a segment less is said";
+}
+
+TEST_F(Latency, WhatTcpHoldsBackIsNotTheHosts) {
+  if (!bpf::has_tracepoint("tcp_sendmsg_locked"))
+    GTEST_SKIP() << "no tracepoint tcp_sendmsg_locked";
+  Lab lab("--routed" + std::string(kTwo));
+  ASSERT_EQ(run("tc qdisc add dev up0 root tbf rate 20mbit burst 20000 limit 200000").code, 0);
+  Measured measured(lab);
+  measured.begin();
+  ASSERT_NE(send_tcp(lab.container("web"), lab.server(), "10.77.0.2", 7001, 1'000'000), 0);
+  measured.sensor().end();
+  const LatencyReading reading = measured.reading();
+  const SegmentLatency held = measured.of(Segment::send), way = measured.of(Segment::container_out);
+  EXPECT_GT(held.coverage.measured, 2U) << describe(reading);
+  EXPECT_GT(held.max, milliseconds(20)) << "the write queue waits for windows\n"
+                                        << describe(reading);
+  EXPECT_LT(*quantile(way.histogram, 0.5), milliseconds(1)) << describe(reading);
+}
+
+TEST_F(Latency, OneInNIsAboutThatAndSaysWhatItCosts) {
+  Lab lab("--routed" + std::string(kTwo));
+  Measured measured(lab);
+  measured.begin(8);
+  ASSERT_NE(send_udp(lab.container("web"), lab.server(), "10.77.0.2", 7003, 4000, 200, 0), 0);
+  const SegmentLatency out = measured.of(Segment::container_out);
+  const LatencyReading reading = measured.reading();
+  EXPECT_EQ(reading.one_in, 8U);
+  EXPECT_NEAR(static_cast<double>(out.coverage.measured), 500, 120) << describe(reading);
+  EXPECT_NEAR(static_cast<double>(out.coverage.packets), 500, 120) << describe(reading);
+  EXPECT_GT(reading.cost.events, 16'000U);
+  EXPECT_GT(reading.cost.per_event.count(), 0);
+
+  const auto said = measured.sensor().keep_within({.of_one = 0.0});
+  ASSERT_TRUE(said && *said);
+  EXPECT_NE((*said)->find("now 1 packet of 16"), std::string::npos) << **said;
+  const auto quiet = measured.sensor().keep_within({.of_one = 1.0});
+  ASSERT_TRUE(quiet);
+  EXPECT_FALSE(*quiet);
+}
+
+TEST_F(Latency, AWindowEndsByItself) {
+  Lab lab("--routed" + std::string(kTwo));
+  Measured measured(lab);
+  measured.begin(1, milliseconds(1));  // the kernel side's own clock; nobody calls end()
+  ASSERT_NE(send_udp(lab.container("web"), lab.server(), "10.77.0.2", 7003, 20, 200, 0), 0);
+  std::this_thread::sleep_for(milliseconds(50));  // longer than the window
+  const LatencyReading early = measured.reading();
+  ASSERT_NE(send_udp(lab.container("web"), lab.server(), "10.77.0.2", 7004, 200, 200, 0), 0);
+  const LatencyReading later = measured.reading();
+  EXPECT_EQ(early.cost.events, later.cost.events) << describe(later);
 }
 
 }  // namespace
