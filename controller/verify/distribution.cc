@@ -147,20 +147,19 @@ QuantileBounds bounds_of(std::span<const Histogram> slices, double share, double
   if (!value) return {.high = nanoseconds::max()};
   const Cumulative sums = cumulated(all);
   const std::size_t at = bucket_at(sums, share);
-  // The share "at most in the bucket of the percentile" and "below that bucket": whichever of the
-  // two the slices agree less about says what the packets are worth.
+  // The upper bound is a matter of the packets above the percentile's bucket, the lower one of
+  // those below it; the slices may agree about the one and not about the other.
   const Slices ready(slices, risk);
-  const double worth = std::min(ready.worth(at), at > 0 ? ready.worth(at - 1) : ready.packets());
-  QuantileBounds bounds{.value = *value, .high = nanoseconds::max(), .worth = worth};
-  const auto n = static_cast<std::uint64_t>(worth);
-  if (n == 0) return bounds;
+  const double above = ready.worth(at), below = at > 0 ? ready.worth(at - 1) : above;
+  QuantileBounds bounds{
+      .value = *value, .high = nanoseconds::max(), .worth = std::min(above, below)};
   // P(X < rank) <= risk / 2: the packet of that rank (from 1) is below the percentile.
-  const std::uint64_t low = binomial_quantile(n, share, risk / 2);
-  if (low > 0)
-    bounds.low = edge(bucket_at(sums, static_cast<double>(low - 1) / static_cast<double>(n)));
-  const std::uint64_t high = binomial_quantile(n, share, 1 - risk / 2) + 1;
-  if (high <= n)
-    bounds.high = edge(bucket_at(sums, static_cast<double>(high) / static_cast<double>(n)) + 1);
+  if (const auto n = static_cast<std::uint64_t>(below); n > 0)
+    if (const std::uint64_t low = binomial_quantile(n, share, risk / 2); low > 0)
+      bounds.low = edge(bucket_at(sums, static_cast<double>(low - 1) / static_cast<double>(n)));
+  if (const auto n = static_cast<std::uint64_t>(above); n > 0)
+    if (const std::uint64_t high = binomial_quantile(n, share, 1 - risk / 2) + 1; high <= n)
+      bounds.high = edge(bucket_at(sums, static_cast<double>(high) / static_cast<double>(n)) + 1);
   return bounds;
 }
 

@@ -103,6 +103,9 @@ class Experiments {
   /// The writes failed and were taken back, or somebody else interfered: a failure like any other.
   Conclusion give_up(std::string_view why, MonotonicTime now);
 
+  /// Somebody else has taken the matter into his own hands: over, and nobody's failure.
+  void cancel() { running_.reset(); }
+
   /// The answer to Due::judge. Unless it says `keep`, the caller undoes the actions now.
   Conclusion conclude(const Verdict& verdict, MonotonicTime now);
 

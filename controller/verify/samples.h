@@ -57,6 +57,7 @@ struct LightSamples {
 struct HeavySlice {
   nanoseconds length = seconds(1);
   Bytes moved;
+  std::uint64_t timeouts = 0;  ///< retransmission timeouts
   /// It wanted to send: connections that have been elephants are open, and (where it can be known)
   /// their socket or their class had something waiting. A slice without is not compared.
   bool wanting = true;
@@ -69,7 +70,7 @@ struct HeavySamples {
   WorkloadId workload = 0;
   std::string name;
   std::vector<HeavySlice> slices;
-  TcpHealth tcp;
+  TcpHealth tcp;  ///< for people; what is judged is in the slices
 
   bool operator==(const HeavySamples&) const = default;
 };

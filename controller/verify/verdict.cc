@@ -19,8 +19,10 @@ constexpr std::string_view kEffects[] = {"helped", "harmed", "no_effect", "incon
 constexpr double kRisk = 0.01;
 /// What the sensor is good for (issue 4: within 20 us at p50). Less is no change.
 constexpr nanoseconds kLeastChange = std::chrono::microseconds(20);
-/// "No effect" is only said where an effect of this size would have been seen.
-constexpr double kVisible = 4;
+/// "No effect" is only said where a change by this factor is unlikely: it would lie outside bounds
+/// that miss the percentile once in five times.
+constexpr double kVisible = 3;
+constexpr double kUnseenRisk = 0.2;
 /// Slices with packets in them; fewer cannot tell chance from effect.
 constexpr std::size_t kLeastSlices = 4;
 /// The busiest are judged; each further comparison makes all of them blunter.
@@ -28,9 +30,11 @@ constexpr std::size_t kMostJudged = 16;
 /// The rest of the distribution may not pay for the watched percentile: so large a share of the
 /// packets that is slower is harm, unless the percentile became better.
 constexpr double kMuchSlower = 0.1;
-/// Guards count as risen only from here on: one in a thousand, several times, a handful.
+/// Guards count as risen only from here on: several times, a handful, one chance in a thousand.
 constexpr double kGuardRisk = 0.001;
 constexpr std::uint64_t kGuardTimes = 3, kGuardLeast = 10;
+/// A light workload that must repeat so much of what it sends, or loses so much, is starved.
+constexpr double kStarved = 0.1;
 
 std::string percent(double share) { return std::to_string(std::lround(share * 100)) + "%"; }
 
@@ -194,13 +198,14 @@ class OneWorkload {
     if (segments_.empty()) result_.reason = lacking;
   }
 
+  static void add(Bounded& sum, const QuantileBounds& part) {
+    sum = {.low = plus(sum.low, part.low),
+           .value = plus(sum.value, part.value),
+           .high = plus(sum.high, part.high)};
+  }
+
   void add_up() {
     const double risk = risk_ / static_cast<double>(std::max<std::size_t>(1, segments_.size()));
-    const auto add = [](Bounded& sum, const QuantileBounds& part) {
-      sum = {.low = plus(sum.low, part.low),
-             .value = plus(sum.value, part.value),
-             .high = plus(sum.high, part.high)};
-    };
     const auto least = [](double& worth, double part) {
       worth = worth == 0 ? part : std::min(worth, part);
     };
@@ -227,17 +232,17 @@ class OneWorkload {
     return *after - *before > kLeastChange;
   }
 
-  /// Neither a fall nor a rise to a `kVisible`th fits between the bounds, or it would be too small
-  /// to count.
   bool would_have_shown() const {
-    const Comparison& c = result_;
-    const bool no_rise =
-        c.after.high != nanoseconds::max() && (!longer(c.after.high, c.before.low, kVisible) ||
-                                               c.after.high - c.before.low <= kLeastChange);
-    const bool no_fall =
-        c.before.high != nanoseconds::max() && (!longer(c.before.high, c.after.low, kVisible) ||
-                                                c.before.high - c.after.low <= kLeastChange);
-    return no_rise && no_fall;
+    Bounded before, after;
+    for (const Segments& segment : segments_) {
+      add(before, bounds_of(segment.before->slices, rule_.quantile, kUnseenRisk));
+      add(after, bounds_of(segment.after->slices, rule_.quantile, kUnseenRisk));
+    }
+    const auto within = [](nanoseconds high, nanoseconds low) {
+      return high != nanoseconds::max() &&
+             (!longer(high, low, kVisible) || high - low <= kLeastChange);
+    };
+    return within(after.high, before.low) && within(before.high, after.low);
   }
 
   std::string figures() const {
@@ -371,52 +376,95 @@ bool guard_rose(std::uint64_t before, nanoseconds time_before, std::uint64_t aft
          rate_rose(before, time_before, after, time_after, kGuardRisk);
 }
 
-std::uint64_t timeouts_of(const std::vector<LightSamples>& all) {
-  std::uint64_t sum = 0;
-  for (const LightSamples& one : all) sum += one.tcp.timeouts;
-  return sum;
-}
-std::uint64_t timeouts_of(const std::vector<HeavySamples>& all) {
-  std::uint64_t sum = 0;
-  for (const HeavySamples& one : all) sum += one.tcp.timeouts;
-  return sum;
+/// Of all heavy workloads together, in each slice.
+std::vector<double> heavy_timeouts(const Samples& window) {
+  std::vector<double> sums;
+  for (const HeavySamples& heavy : window.heavy) {
+    sums.resize(std::max(sums.size(), heavy.slices.size()));
+    for (std::size_t i = 0; i < heavy.slices.size(); ++i)
+      sums[i] += static_cast<double>(heavy.slices[i].timeouts);
+  }
+  return sums;
 }
 
-std::uint64_t lost_of(const std::vector<LightSamples>& all) {
-  std::uint64_t sum = 0;
-  for (const LightSamples& light : all)
-    for (const SegmentSamples& segment : light.segments)
-      if (segment.kind == SegmentKind::path) sum += segment.lost;
-  return sum;
+double sum_of(const std::vector<double>& values) {
+  return mean_of(values) * static_cast<double>(values.size());
+}
+
+/// Events that come in swarms are compared slice by slice: a single swarm is no rise.
+bool swarms_rose(const std::vector<double>& before, const std::vector<double>& after) {
+  return sum_of(after) >= static_cast<double>(kGuardLeast) &&
+         mean_of(after) >= mean_of(before) * static_cast<double>(kGuardTimes) &&
+         mean_fell(after, before, kGuardRisk);
+}
+
+struct Part {
+  std::uint64_t bad = 0, all = 0;
+  double share() const { return all > 0 ? static_cast<double>(bad) / static_cast<double>(all) : 0; }
+};
+Part repeated(const LightSamples& light) {
+  return {.bad = light.tcp.retransmits, .all = light.tcp.packets_sent};
+}
+Part lost(const LightSamples& light) {
+  Part part;
+  for (const SegmentSamples& segment : light.segments)
+    if (segment.kind == SegmentKind::path) {
+      part.bad += segment.lost;
+      part.all = std::max(part.all, total(pooled(segment)));
+    }
+  part.all += part.bad;
+  return part;
+}
+bool starved(const Part& before, const Part& after) {
+  return after.bad >= kGuardLeast && after.share() >= kStarved &&
+         after.share() >= before.share() * static_cast<double>(kGuardTimes);
 }
 
 std::vector<Finding> vetoes_of(const Samples& before, const Samples& after,
                                const VerifyRule& rule) {
   std::vector<Finding> vetoes;
+  const std::string times = " " + std::to_string(kGuardTimes) + " times";
   const std::vector<double> was = heavy_rates(before), is = heavy_rates(after);
   if (was.size() >= kLeastSlices && is.size() >= kLeastSlices &&
-      mean_of(is) < mean_of(was) * (1 - rule.veto.of_one) && mean_fell(was, is, kRisk))
+      mean_of(is) < mean_of(was) * (1 - rule.veto.of_one) && mean_fell(was, is, kGuardRisk))
     vetoes.push_back({.rule = "heavy throughput -" + to_text(rule.veto),
                       .numbers = measured(mean_of(was)) + " before, " + measured(mean_of(is)) +
                                  " after, in the seconds in which it wanted to send"});
-  const auto guard = [&](std::string rule_text, std::uint64_t count_before,
-                         std::uint64_t count_after) {
-    if (guard_rose(count_before, before.length, count_after, after.length))
-      vetoes.push_back({.rule = std::move(rule_text) + " " + std::to_string(kGuardTimes) + " times",
-                        .numbers = std::to_string(count_before) + " in " + to_text(before.length) +
-                                   " before, " + std::to_string(count_after) + " in " +
-                                   to_text(after.length) + " after"});
+  const std::vector<double> stops_before = heavy_timeouts(before),
+                            stops_after = heavy_timeouts(after);
+  const auto in = [](std::uint64_t count, nanoseconds length) {
+    return std::to_string(count) + " in " + to_text(length);
   };
-  guard("heavy retransmission timeouts", timeouts_of(before.heavy), timeouts_of(after.heavy));
-  guard("light retransmission timeouts", timeouts_of(before.watched), timeouts_of(after.watched));
-  guard("packets of light workloads lost on their path", lost_of(before.watched),
-        lost_of(after.watched));
-  if (before.host.softnet_drops && after.host.softnet_drops)
-    guard("packets dropped before the stack (softnet)", *before.host.softnet_drops,
-          *after.host.softnet_drops);
-  if (before.host.softnet_squeezes && after.host.softnet_squeezes)
-    guard("softirq out of its budget (squeezes)", *before.host.softnet_squeezes,
-          *after.host.softnet_squeezes);
+  const auto whole = [](double count) { return static_cast<std::uint64_t>(std::llround(count)); };
+  // A rise of timeouts that costs nothing is no harm: shorter queues drop sooner.
+  const bool costs = mean_of(is) < mean_of(was) * (1 - rule.veto.of_one / 2);
+  if (costs && swarms_rose(stops_before, stops_after))
+    vetoes.push_back({.rule = "heavy retransmission timeouts" + times,
+                      .numbers = in(whole(sum_of(stops_before)), before.length) + " before, " +
+                                 in(whole(sum_of(stops_after)), after.length) + " after"});
+  for (const LightSamples& light : after.watched) {
+    const LightSamples* earlier = find(before.watched, light.workload);
+    if (earlier == nullptr) continue;
+    for (const auto& [what, part] :
+         {std::pair<const char*, Part (*)(const LightSamples&)>{"packets sent again", repeated},
+          std::pair<const char*, Part (*)(const LightSamples&)>{"packets lost on the path", lost}})
+      if (const Part old = part(*earlier), now = part(light); starved(old, now))
+        vetoes.push_back({.rule = "light " + std::string(what) + times,
+                          .numbers = light.name + ": " + percent(old.share()) + " before, " +
+                                     percent(now.share()) + " after"});
+  }
+  const auto guard = [&](std::string rule_text, const std::optional<std::uint64_t>& count_before,
+                         const std::optional<std::uint64_t>& count_after) {
+    if (count_before && count_after &&
+        guard_rose(*count_before, before.length, *count_after, after.length))
+      vetoes.push_back({.rule = std::move(rule_text) + times,
+                        .numbers = in(*count_before, before.length) + " before, " +
+                                   in(*count_after, after.length) + " after"});
+  };
+  guard("packets dropped before the stack (softnet)", before.host.softnet_drops,
+        after.host.softnet_drops);
+  guard("softirq out of its budget (squeezes)", before.host.softnet_squeezes,
+        after.host.softnet_squeezes);
   return vetoes;
 }
 
@@ -446,8 +494,12 @@ std::vector<std::string> rules_of(const VerifyRule& rule, std::size_t judged, bo
           std::to_string(std::lround(kVisible)) + "th or by " +
           std::to_string(std::lround(kVisible)) + " times would have shown",
       "vetoes: heavy throughput -" + to_text(rule.veto) +
-          " while it wants to send; timeouts, softnet drops or squeezes " +
-          std::to_string(kGuardTimes) + " times as often",
+          " while it wants to send, or half of that and its timeouts; softnet drops or squeezes " +
+          std::to_string(kGuardTimes) +
+          " times as often; a light workload that sends again or "
+          "loses " +
+          percent(kStarved) + " of its packets, " + std::to_string(kGuardTimes) +
+          " times as much as before",
       "doubts: all traffic together fell by more than " + to_text(rule.veto) +
           " (then nothing is credited) or rose likewise (then nothing is charged)"};
   if (control) rules.push_back("what the untouched workloads did at the same time is taken off");

@@ -31,4 +31,13 @@ struct DetectionOptions {
 };
 Result<void> run_detection(const DetectionOptions& options);
 
+struct VerdictOptions {
+  std::uint64_t runs = 240;  ///< simulated experiments per class, at least
+  std::uint64_t seed = 1;
+  std::string recorded;  ///< JSON lines of recorded ones instead: {label, truth, before, after}
+  std::string save;      ///< writes the simulated ones as such lines
+  bool verbose = false;  ///< names each wrong one, not only the first twenty
+};
+Result<void> run_verdict(const VerdictOptions& options);
+
 }  // namespace ankus::bench

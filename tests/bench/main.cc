@@ -39,12 +39,21 @@ int main(int argc, char** argv) {
   detection_command->add_option("--threshold", detection.threshold);
   detection_command->add_option("--max-flows", detection.max_flows);
   detection_command->add_option("--seed", detection.seed);
+
+  VerdictOptions verdict;
+  auto* verdict_command = app.add_subcommand("verdict", "labelled experiments, judged");
+  verdict_command->add_option("--runs", verdict.runs, "simulated experiments per class");
+  verdict_command->add_option("--seed", verdict.seed);
+  verdict_command->add_option("--recorded", verdict.recorded, "JSON lines instead of simulations");
+  verdict_command->add_option("--save", verdict.save, "file for the simulated ones");
+  verdict_command->add_flag("--verbose", verdict.verbose, "name each wrong verdict");
   CLI11_PARSE(app, argc, argv);
 
   ankus::Result<void> done;
   if (control_command->parsed()) done = run_control(control);
   if (packet_command->parsed()) done = run_packet(packet);
   if (detection_command->parsed()) done = run_detection(detection);
+  if (verdict_command->parsed()) done = run_verdict(verdict);
   if (done) return 0;
   std::cerr << "ankus-bench: " << done.error().text << "\n";
   return 1;
