@@ -2,137 +2,18 @@
 #include "ctl/render.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <cstdint>
-#include <cstdio>
 #include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/text.h"
+#include "ctl/reply.h"
 
 namespace ankus::ctl {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::size_t kLongText = 400;
-
-// Tolerant looks into a reply: a daemon that is a little newer or older must not break status.
-
-const json& field(const json& object, const char* key) {
-  static const json kNull;
-  if (!object.is_object()) return kNull;
-  const auto found = object.find(key);
-  return found == object.end() ? kNull : *found;
-}
-
-std::string text_of(const json& object, const char* key, std::string_view missing = "-") {
-  const json& value = field(object, key);
-  if (value.is_string()) {
-    const auto& text = value.get_ref<const std::string&>();
-    return text.empty() ? std::string(missing) : printable(text, kLongText);
-  }
-  if (value.is_number() || value.is_boolean()) return value.dump();
-  return std::string(missing);
-}
-
-std::optional<double> number_of(const json& object, const char* key) {
-  const json& value = field(object, key);
-  if (!value.is_number()) return std::nullopt;
-  return value.get<double>();
-}
-
-bool flag_of(const json& object, const char* key) {
-  const json& value = field(object, key);
-  return value.is_boolean() && value.get<bool>();
-}
-
-const json::array_t& list_of(const json& object, const char* key) {
-  static const json::array_t kEmpty;
-  const json& value = field(object, key);
-  return value.is_array() ? value.get_ref<const json::array_t&>() : kEmpty;
-}
-
-// Numbers, all with about three digits so that columns stay narrow and steady.
-
-std::string decimals(double value, int digits) {
-  std::array<char, 64> buffer;
-  const int length = std::snprintf(buffer.data(), buffer.size(), "%.*f", digits, value);
-  return std::string(buffer.data(), static_cast<std::size_t>(std::clamp(length, 0, 63)));
-}
-
-std::string scaled(std::optional<double> value, std::string_view unit) {
-  if (!value || !std::isfinite(*value)) return "-";
-  constexpr std::array<std::string_view, 5> kPrefixes{"", "k", "M", "G", "T"};
-  double left = *value;
-  std::size_t prefix = 0;
-  for (; std::abs(left) >= 999.5 && prefix + 1 < kPrefixes.size(); ++prefix) left /= 1000;
-  const bool whole = prefix == 0 && left == std::floor(left);
-  const int digits = whole || std::abs(left) >= 99.95 ? 0 : std::abs(left) >= 9.995 ? 1 : 2;
-  const std::string number = decimals(left, digits);
-  if (unit.empty()) return number + std::string(kPrefixes[prefix]);
-  return number + " " + std::string(kPrefixes[prefix]) + std::string(unit);
-}
-
-std::string rate(const json& object, const char* key) {
-  return scaled(number_of(object, key), "bit/s");
-}
-std::string bytes(const json& object, const char* key) {
-  return scaled(number_of(object, key), "B");
-}
-std::string share(const json& object, const char* key) {
-  const auto value = number_of(object, key);
-  return value ? decimals(*value * 100, 0) + "%" : "-";
-}
-
-/// "0.4s", "42s", "3m 5s", "2h 0m", "4d 3h".
-std::string duration(const json& object, const char* key) {
-  const auto value = number_of(object, key);
-  if (!value || !std::isfinite(*value) || std::abs(*value) > 1e12) return "-";
-  if (*value < 10) return decimals(*value, *value == std::floor(*value) ? 0 : 1) + "s";
-  const auto whole = static_cast<std::int64_t>(*value);
-  const auto pair = [](std::int64_t big, char big_unit, std::int64_t small, char small_unit) {
-    return std::to_string(big) + big_unit + " " + std::to_string(small) + small_unit;
-  };
-  if (whole < 60) return std::to_string(whole) + "s";
-  if (whole < 3600) return pair(whole / 60, 'm', whole % 60, 's');
-  if (whole < 86400) return pair(whole / 3600, 'h', whole % 3600 / 60, 'm');
-  return pair(whole / 86400, 'd', whole % 86400 / 3600, 'h');
-}
-
-std::string counted(std::size_t number, std::string_view noun) {
-  return std::to_string(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
-}
-
-std::string state_word(std::string_view word, Style style) {
-  constexpr std::array<std::string_view, 8> kGood{"idle",    "on",        "ok",     "done",
-                                                  "applied", "confirmed", "better", "light"};
-  constexpr std::array<std::string_view, 6> kBad{"degraded", "failed", "fail",
-                                                 "worse",    "heavy",  "NOT WRITTEN"};
-  constexpr std::array<std::string_view, 8> kWarning{
-      "held", "paused", "pending_confirmation", "ceded", "warn", "mixed", "gone", "inconclusive"};
-  const auto in = [word](const auto& words) {
-    return std::ranges::find(words, word) != words.end();
-  };
-  if (in(kBad)) return style.bad(word);
-  if (in(kWarning)) return style.warning(word);
-  if (in(kGood)) return style.good(word);
-  return std::string(word);
-}
-
-/// "name      text" in the head of status.
-std::string head_line(std::string_view name, const std::string& text, Style style) {
-  std::string label(name);
-  label.resize(std::max<std::size_t>(label.size(), 10), ' ');
-  return style.faint(label) + text + "\n";
-}
-
-std::string section(std::string_view title, Style style) {
-  return "\n" + style.strong(title) + "\n";
-}
 
 std::string state_text(const json& state, Style style) {
   const std::string name = text_of(state, "name");
