@@ -30,6 +30,7 @@ struct Topology {
   CpuSet nohz_full;         ///< never used either: an interrupt would end the quiet there
   CpuSet rps_default;       ///< net.core.rps_default_mask: what new queues get
   bool irqbalance = false;  ///< runs, and answers on its socket
+  std::vector<std::uint32_t> banned_irqs;  ///< that irqbalance leaves alone already, ascending
 
   CpuSet online() const;
   /// Online, and neither isolated nor nohz_full.
