@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 namespace ankus {
 namespace {
@@ -45,6 +47,9 @@ std::vector<Word> words_in(std::span<const std::byte> payload) {
   return words;
 }
 
+constexpr std::uint32_t kCounterLimit = 1 << 16;
+constexpr std::size_t kCountersToCome = 1024;
+
 bool is_unsupported(const Error& error) { return error.kind == ErrorKind::unsupported; }
 
 }  // namespace
@@ -62,6 +67,22 @@ bool is_default_table(std::span<const std::uint32_t> table, std::uint32_t queues
   for (std::size_t i = 0; i < table.size(); ++i)
     if (table[i] != i * queues / table.size()) return false;
   return true;
+}
+
+std::optional<std::uint32_t> receive_queue_of(std::string_view counter) {
+  constexpr std::array<std::array<std::string_view, 2>, 4> kForms{
+      {{"rx_queue_", "_packets"}, {"rx", "_packets"}, {"rx-", ".packets"}, {"queue_", "_rx_cnt"}}};
+  for (const auto& [before, after] : kForms) {
+    if (!counter.starts_with(before) || !counter.ends_with(after) ||
+        counter.size() <= before.size() + after.size())
+      continue;
+    const auto digits =
+        counter.substr(before.size(), counter.size() - before.size() - after.size());
+    std::uint32_t queue = 0;
+    const auto end = std::from_chars(digits.data(), digits.data() + digits.size(), queue);
+    if (end.ec == std::errc() && end.ptr == digits.data() + digits.size()) return queue;
+  }
+  return std::nullopt;
 }
 
 NetlinkMessage family_request(const std::string& name) {
@@ -296,6 +317,40 @@ Result<std::string> Ethtool::driver(const std::string& device) {
   if (auto done = call(device, &info, "ETHTOOL_GDRVINFO"); !done)
     return std::unexpected(done.error());
   return text_in(std::as_bytes(std::span(info.driver)));
+}
+
+Result<std::vector<DriverCounter>> Ethtool::counters(const std::string& device) {
+  std::array<std::uint32_t, sizeof(ethtool_sset_info) / sizeof(std::uint32_t) + 1> sets{};
+  ethtool_sset_info ask{};
+  ask.cmd = ETHTOOL_GSSET_INFO;
+  ask.sset_mask = 1ULL << ETH_SS_STATS;
+  std::memcpy(sets.data(), &ask, sizeof ask);
+  if (auto done = call(device, sets.data(), "ETHTOOL_GSSET_INFO"); !done)
+    return std::unexpected(done.error());
+  const std::size_t count = std::min(sets.back(), kCounterLimit);
+  // Asked for a number, the kernel gives as many as there are now (net/ethtool/ioctl.c): room for a
+  // few queues that come in between.
+  const std::size_t room = count + kCountersToCome;
+  std::vector<std::byte> names(sizeof(ethtool_gstrings) + room * ETH_GSTRING_LEN);
+  std::vector<std::uint64_t> values((sizeof(ethtool_stats) + 7) / 8 + room);
+  const ethtool_gstrings ask_names{.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_STATS};
+  const ethtool_stats ask_values{.cmd = ETHTOOL_GSTATS};
+  std::memcpy(names.data(), &ask_names, sizeof ask_names);
+  std::memcpy(values.data(), &ask_values, sizeof ask_values);
+  if (auto done = call(device, names.data(), "ETHTOOL_GSTRINGS"); !done)
+    return std::unexpected(done.error());
+  if (auto done = call(device, values.data(), "ETHTOOL_GSTATS"); !done)
+    return std::unexpected(done.error());
+  ethtool_gstrings named;
+  ethtool_stats valued;
+  std::memcpy(&named, names.data(), sizeof named);
+  std::memcpy(&valued, values.data(), sizeof valued);
+  std::vector<DriverCounter> counters(std::min<std::size_t>({named.len, valued.n_stats, room}));
+  for (std::size_t i = 0; i < counters.size(); ++i)
+    counters[i] = {.name = text_in(std::span(names).subspan(sizeof named + i * ETH_GSTRING_LEN,
+                                                            ETH_GSTRING_LEN)),
+                   .value = values[sizeof valued / 8 + i]};
+  return counters;
 }
 
 }  // namespace ankus

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/handle.h"
@@ -29,6 +30,16 @@ struct Channels {
   std::uint32_t max_receive = 0, max_transmit = 0, max_combined = 0;
   bool operator==(const Channels&) const = default;
 };
+
+/// A counter of the driver's own (ethtool(8) -S).
+struct DriverCounter {
+  std::string name;
+  std::uint64_t value = 0;
+  bool operator==(const DriverCounter&) const = default;
+};
+/// The receive queue whose packets a counter of this name counts: "rx_queue_3_packets" (virtio,
+/// Intel), "rx3_packets" (Mellanox), "rx-3.packets" (i40e), "queue_3_rx_cnt" (ena).
+std::optional<std::uint32_t> receive_queue_of(std::string_view counter);
 
 /// What the kernel makes of a table that is reset: all receive queues in turn
 /// (ethtool_rxfh_indir_default in linux/ethtool.h).
@@ -86,6 +97,7 @@ class Ethtool {
   Result<Channels> channels(const std::string& device);
   /// "virtio_net", "igb", "veth", "tun", ...
   Result<std::string> driver(const std::string& device);
+  Result<std::vector<DriverCounter>> counters(const std::string& device);
 
  private:
   Ethtool(NetlinkSocket netlink, std::uint16_t family, UniqueFd ioctl_socket)
