@@ -5,7 +5,9 @@
 
 #include "base/text.h"
 #include "policy/classes.h"
+#include "policy/receive.h"
 #include "policy/shaping.h"
+#include "policy/steering.h"
 
 namespace ankus {
 namespace {
@@ -145,7 +147,10 @@ Desired evaluate(const Snapshot& snapshot, const Policy& policy) {
   Wishes wishes(snapshot, policy);
   for (const ShapedLink& shaped : shaping.links) wishes.add_link(shaped);
   if (!shaping.links.empty()) wishes.add_members();
-  return {.wishes = std::move(wishes).take(), .refusals = std::move(shaping.refusals)};
+  Desired desired{.wishes = std::move(wishes).take(), .refusals = std::move(shaping.refusals)};
+  add_receive(snapshot, policy, desired);
+  add_steering(snapshot, policy, desired);
+  return desired;
 }
 
 }  // namespace ankus

@@ -40,14 +40,6 @@ std::string ports_text(const Snapshot& snapshot, const Link& master) {
   return text;
 }
 
-std::string not_found_text(const Snapshot& snapshot, std::string_view name) {
-  std::vector<std::string_view> names;
-  for (const Link& link : snapshot.links) names.push_back(link.device.name);
-  const std::string_view meant = nearest(name, names);
-  return "there is no such device" +
-         (meant.empty() ? std::string() : "; the nearest name is " + std::string(meant));
-}
-
 /// Why `link` cannot be shaped whatever its rate; empty if it can.
 std::string obstacle(const Snapshot& snapshot, const Policy& policy, const LinkPolicy& stated,
                      const Link& link) {
@@ -122,7 +114,7 @@ std::vector<Named> named_links(const Snapshot& snapshot, const Policy& policy,
     missing.push_back(name);
     refusals.push_back({.what = "shape " + name,
                         .why = name == kUplink ? "no device has a default route; name the device"
-                                               : not_found_text(snapshot, name)});
+                                               : no_such_device_text(snapshot, name)});
   }
   return all;
 }
@@ -168,6 +160,14 @@ std::vector<Link> uplinks(const Snapshot& snapshot) {
     (hands_on(link) ? handing_on : queueing).push_back(link);
   }
   return queueing.empty() ? handing_on : queueing;  // these are then refused, with the reason
+}
+
+std::string no_such_device_text(const Snapshot& snapshot, std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const Link& link : snapshot.links) names.push_back(link.device.name);
+  const std::string_view meant = nearest(name, names);
+  return "there is no such device" +
+         (meant.empty() ? std::string() : "; the nearest name is " + std::string(meant));
 }
 
 LinkPolicy link_policy(const Snapshot& snapshot, const Policy& policy, const Link& link) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/plan.h"
@@ -36,6 +37,9 @@ Shaping resolve_shaping(const Snapshot& snapshot, const Policy& policy);
 
 /// The devices that kUplink stands for: those of the default routes, where the queue is.
 std::vector<Link> uplinks(const Snapshot& snapshot);
+
+/// "there is no such device; the nearest name is eth0".
+std::string no_such_device_text(const Snapshot& snapshot, std::string_view name);
 
 /// What the policy states of a device: [link.NAME], for an uplink else [link.uplink], else
 /// defaults.

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/receive.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "policy/balance.h"
+#include "policy/targets.h"
+
+namespace ankus {
+namespace {
+
+constexpr std::string_view kWhat = "balance receive queues of";
+
+/// How busy the CPUs are that serve a receive queue; none if which they are is not known.
+std::optional<Share> busy_of(const Topology& topology, const DeviceQueues& device,
+                             std::uint32_t queue) {
+  CpuSet serving;
+  for (const QueueIrq& irq : device.irqs)
+    if (irq.receive_queue == queue)
+      serving = united(serving, irq.effective.empty() ? irq.affinity : irq.effective);
+  double sum = 0;
+  std::size_t count = 0;
+  for (const Cpu& cpu : topology.cpus)
+    if (serving.contains(cpu.number)) {
+      sum += cpu.busy.of_one;
+      ++count;
+    }
+  return count == 0 ? std::nullopt : std::optional(Share{sum / static_cast<double>(count)});
+}
+
+bool fits(const Indirection& held, const DeviceQueues& device) {
+  return held.queues.size() == device.table->queues.size() &&
+         std::ranges::all_of(held.queues,
+                             [&](std::uint32_t queue) { return queue < device.receive.size(); });
+}
+
+/// Why a device's table is not touched; empty if it may be.
+std::string obstacle(const Snapshot& snapshot, const Target& target, bool held) {
+  const DeviceQueues& device = *target.device;
+  const Receive& wanted = *target.rule->receive;
+  const std::string driver = device.driver.empty() ? "" : " (driver " + device.driver + ")";
+  const auto link = std::ranges::find(snapshot.links, device.device, &Link::device);
+  if (link != snapshot.links.end() && !link->up) return "it is down";
+  if (device.receive.size() < 2)
+    return "it has one receive queue" + driver + "; rps is the lever there";
+  if (!device.table || device.table->queues.empty())
+    return "it has no RSS table" + driver + "; rps is the lever there";
+  if (!device.table_is_default && !held && !wanted.take_user_table)
+    return "somebody else has set its table (ethtool -x " + device.device.name +
+           " shows it), which is honoured; user_table = \"take\" would take it";
+  if (!wanted.elephant_queues.empty()) {
+    const std::string theirs = cpu_list_text({wanted.elephant_queues});
+    if (wanted.elephant_queues.back() >= device.receive.size())
+      return "elephant_queues = \"" + theirs + "\", but it has " +
+             std::to_string(device.receive.size()) + " queues";
+    if (wanted.elephant_queues.size() == device.receive.size())
+      return "elephant_queues = \"" + theirs + "\" leaves no queue to the mice";
+  }
+  return {};
+}
+
+void add_device(const Snapshot& snapshot, const Target& target, Desired& desired) {
+  const DeviceQueues& device = *target.device;
+  const Receive& wanted = *target.rule->receive;
+  const knob::RssTable knob{.device = device.device};
+  const Setting* setting = held_setting(snapshot, knob);
+  const auto* held = setting == nullptr ? nullptr : std::get_if<Indirection>(setting);
+  const auto refuse = [&](std::string why) {
+    desired.refusals.push_back(
+        {.what = std::string(kWhat) + " " + device.device.name, .why = std::move(why)});
+  };
+  if (std::string why = obstacle(snapshot, target, held != nullptr); !why.empty())
+    return refuse(std::move(why));
+  // The number of queues may have changed since, and the driver have made a table of its own.
+  if (held != nullptr && !fits(*held, device)) held = nullptr;
+
+  const std::string rule = "rule " + quoted(target.rule->name) + ": ";
+  const auto wish = [&](const std::vector<std::uint32_t>& queues, std::string reason) {
+    desired.wishes.push_back(
+        {.knob = knob, .setting = Indirection{.queues = queues}, .reason = std::move(reason)});
+  };
+  const std::vector<std::uint32_t>& table = held != nullptr ? held->queues : device.table->queues;
+  Balance balanced{.reason = "what each entry of its table brings is not measured"};
+  if (device.buckets.size() == table.size()) {
+    BalanceInput input{.table = table,
+                       .loads = device.buckets,
+                       .queues = static_cast<std::uint32_t>(device.receive.size()),
+                       .busy_enough = wanted.busy,
+                       .min_gain = wanted.min_gain,
+                       .elephant_queues = wanted.elephant_queues};
+    for (std::uint32_t queue = 0; queue < input.queues; ++queue)
+      input.busy.push_back(busy_of(snapshot.host.topology, device, queue));
+    balanced = balance(input);
+  }
+  if (balanced.table)
+    wish(*balanced.table, rule + balanced.reason);
+  else if (held != nullptr)
+    wish(table, rule + "the table stays; " + balanced.reason);
+  else
+    refuse(balanced.reason);
+}
+
+}  // namespace
+
+void add_receive(const Snapshot& snapshot, const Policy& policy, Desired& desired) {
+  std::vector<DeviceBlock> blocks;
+  for (const Rule& rule : policy.rules)
+    if (rule.receive) blocks.push_back({.rule = &rule, .device = rule.receive->device});
+  for (const Target& target : targets(snapshot, policy, blocks, kWhat, desired.refusals))
+    add_device(snapshot, target, desired);
+}
+
+}  // namespace ankus
