@@ -8,7 +8,11 @@
 
 #define KERNEL __attribute__((preserve_access_index))
 
+struct ns_common {
+  unsigned int inum;
+} KERNEL;
 struct net {
+  struct ns_common ns;
   __u64 net_cookie;
 } KERNEL;
 typedef struct {
@@ -42,9 +46,17 @@ struct cgroup {
 struct sock_cgroup_data {
   struct cgroup *cgroup;
 } KERNEL;
+struct in6_addr {
+  __u8 bytes[16];
+}; /* copied whole */
 struct sock_common {
+  __be32 skc_daddr, skc_rcv_saddr;
+  __be16 skc_dport;
+  __u16 skc_num; /* host order */
+  unsigned short skc_family;
   volatile unsigned char skc_state;
   possible_net_t skc_net;
+  struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
 } KERNEL;
 struct sk_buff_head {
   struct sk_buff *prev; /* the last one */
@@ -55,6 +67,7 @@ struct sock {
   struct sock_cgroup_data sk_cgrp_data;
   struct sk_buff_head sk_receive_queue;
   __u16 sk_protocol;
+  int sk_wmem_queued;
 } KERNEL;
 
 struct sk_buff {
@@ -74,8 +87,19 @@ struct sk_buff {
 struct udp_sock {
   struct sk_buff_head reader_queue;
 } KERNEL;
+/* include/linux/tcp.h; numbers of RFC 4898 where it has them. */
+struct tcp_rack {
+  __u64 mstamp; /* when the packet was sent whose acknowledgement was the last RTT sample */
+  __u32 rtt_us;
+} KERNEL;
 struct tcp_sock {
-  __u32 write_seq;
+  __u32 segs_out;
+  __u64 bytes_sent, bytes_retrans, bytes_acked, bytes_received;
+  __u32 packets_out, total_retrans, delivered;
+  __u32 snd_nxt, snd_una, write_seq, copied_seq, rcv_nxt;
+  __u32 snd_wnd, rcv_wnd, snd_cwnd, mss_cache;
+  __u32 srtt_us; /* times 8 */
+  struct tcp_rack rack;
 } KERNEL;
 
 struct nf_hook_state {

@@ -5,7 +5,10 @@
 #include <bpf/btf.h>
 #include <linux/bpf.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
+#include <array>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
@@ -160,11 +163,30 @@ Result<std::uint32_t> test_run(int program) {
   return options.retval;
 }
 
+Result<std::vector<std::byte>> read_iterator(int program, int map) {
+  bpf_iter_link_info info{};
+  info.map.map_fd = static_cast<std::uint32_t>(map);
+  LIBBPF_OPTS(bpf_link_create_opts, options, .iter_info = &info, .iter_info_len = sizeof info);
+  const UniqueFd link(bpf_link_create(program, 0, BPF_TRACE_ITER, &options));
+  if (!link) return fail_errno("BPF iterator: attach");
+  const UniqueFd iterator(bpf_iter_create(link.get()));
+  if (!iterator) return fail_errno("BPF iterator: open");
+  std::vector<std::byte> all;
+  std::array<std::byte, 16384> part;
+  for (;;) {
+    const ssize_t got = read(iterator.get(), part.data(), part.size());
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got < 0) return fail_errno("BPF iterator: read");
+    if (got == 0) return all;
+    all.insert(all.end(), part.begin(), part.begin() + got);
+  }
+}
+
 bool has_tracepoint(const std::string& name) {
   libbpf_set_print(keep_warning);
   static const Handle<btf, btf__free> kernel(btf__load_vmlinux_btf());
-  return kernel && btf__find_by_name_kind(kernel.get(), ("btf_trace_" + name).c_str(),
-                                          BTF_KIND_TYPEDEF) > 0;
+  return kernel &&
+         btf__find_by_name_kind(kernel.get(), ("btf_trace_" + name).c_str(), BTF_KIND_TYPEDEF) > 0;
 }
 
 Result<void> pin(int fd, const std::string& path) {

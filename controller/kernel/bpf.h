@@ -55,6 +55,9 @@ struct LinkInfo {
 Result<LinkInfo> link_info(int link);
 Result<std::uint32_t> program_id(int program);
 
+/// All that a BPF iterator over the elements of `map` writes (bpf_iter/bpf_sk_storage_map).
+Result<std::vector<std::byte>> read_iterator(int program, int map);
+
 /// Runs a program on 64 bytes of nothing; its return value.
 Result<std::uint32_t> test_run(int program);
 
