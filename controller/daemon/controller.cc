@@ -21,6 +21,8 @@ constexpr seconds kDriftEvery{5};
 constexpr seconds kRememberEvery{60};
 /// Must leave the memberships' lease (30 s) several renewals.
 constexpr seconds kPlanEvery{5};
+/// From the verdict's due time until the dead man's switch undoes a trial without one.
+constexpr seconds kTrialGrace{20};
 
 bool is_membership(const Knob& knob) { return std::holds_alternative<knob::Membership>(knob); }
 
@@ -69,7 +71,7 @@ std::string opt_out_key(const WorkloadIdentity& identity) {
 }
 
 Controller::Controller(Parts parts, LoadedPolicies policies)
-    : parts_(parts), policies_(std::move(policies)) {}
+    : parts_(parts), policies_(std::move(policies)), probe_(parts.observer), trials_(probe_) {}
 
 Mode Controller::mode() const { return parts_.options.mode.value_or(policies_.policy.mode); }
 
@@ -96,6 +98,7 @@ Result<void> Controller::look(const LoadedPolicies& policies) {
   const auto opted_out = parts_.journal.opted_out();
   if (!opted_out) return std::unexpected(opted_out.error());
   snapshot_ = parts_.observer.snapshot();
+  snapshot_.held = *held;
   for (WorkloadState& state : snapshot_.workloads)
     state.workload.opted_out =
         std::ranges::find(*opted_out, opt_out_key(state.workload.identity)) != opted_out->end();
@@ -138,6 +141,11 @@ Result<Plan> Controller::plan_of(const LoadedPolicies& policies) {
 
 Result<Plan> Controller::plan() { return plan_of(policies_); }
 
+void Controller::expect_apply() {
+  if (mode() != Mode::observe)
+    (void)trials_.take_baseline(policies_.policy.verify, parts_.clock.monotonic());
+}
+
 Result<void> Controller::tick() {
   auto undone = undo_expired(parts_.actuator, parts_.journal, parts_.clock);
   if (!undone) return std::unexpected(undone.error());
@@ -148,6 +156,7 @@ Result<void> Controller::tick() {
   }
   const MonotonicTime now = parts_.clock.monotonic();
   if (auto done = look(policies_); !done) return done;
+  turn_trial(now);
   if (now - drift_checked_at_ >= kDriftEvery) {
     drift_checked_at_ = now;
     const auto drift = check_drift(parts_.actuator, parts_.journal, parts_.clock);
@@ -182,26 +191,144 @@ Result<void> Controller::act() {
   if (auto done = tend_membership(*plan); !done) log("membership: " + done.error().text);
 
   const Plan structure = structure_of(*plan);
-  if (!structure.actions.empty() && mode() == Mode::enforce && !controls->paused &&
-      !controls->hold && !controls->confirmation && controls->degraded.empty() &&
-      id_of(structure) != failed_plan_ && cooled_down(structure)) {
-    const auto applied =
-        carry_out(*plan, {.by = "ankusd", .audit_required = policies_.policy.audit_required});
-    if (!applied)
-      log("not applied plan=" + id_of(*plan) + " reason=" + ankus::quoted(applied.error().text));
-    else if (applied->failure)
-      log("failed plan=" + id_of(*plan) + " reason=" + ankus::quoted(applied->failure->text));
-    else
-      log("applied plan=" + id_of(*plan) + " actions=" + std::to_string(plan->actions.size()));
-    failed_plan_ = !applied || applied->failure ? id_of(structure) : "";
-  } else if (!structure.actions.empty() && mode() != Mode::observe &&
-             id_of(structure) != audited_plan_) {
+  if (structure.actions.empty()) return {};
+  if (mode() == Mode::enforce && may_act(*controls) && id_of(structure) != failed_plan_ &&
+      cooled_down(structure)) {
+    enforce(*plan, parts_.clock.monotonic());
+  } else if (mode() != Mode::observe && id_of(structure) != audited_plan_) {
     audited_plan_ = id_of(structure);
     audit("plan", id_of(*plan),
           "would take " + std::to_string(plan->actions.size()) + " actions on " +
               devices_line(*plan));
   }
   return {};
+}
+
+bool Controller::may_act(const Controls& controls) const {
+  return !controls.paused && !controls.hold && !controls.confirmation && controls.degraded.empty();
+}
+
+/// What stands is written once there is something to compare it with; what must prove itself
+/// becomes a trial. One at a time.
+void Controller::enforce(const Plan& plan, MonotonicTime now) {
+  if (trials_.under_way()) return;
+  const Parted parts = parted(plan);
+  const VerifyRule& rule = policies_.policy.verify;
+  const auto is_removal = [&](const Action& action) {
+    return std::ranges::any_of(snapshot_.held, [&](const HeldKnob& held) {
+      return held.knob == action.knob && same_setting(held.original, action.after);
+    });
+  };
+  if (!structure_of(parts.standing).actions.empty()) {
+    carry_out_standing(parts.standing, now);
+    return;
+  }
+  if (parts.experiment.actions.empty()) return;
+  if (std::ranges::all_of(parts.experiment.actions, is_removal)) {
+    trials_.withdrawn(parts.experiment, rule, now);
+    carry_out_standing(parts.experiment, now);
+    return;
+  }
+  if (auto why = trials_.refusal(parts.experiment, now)) {
+    if (id_of(parts.experiment) != audited_plan_)
+      audit("plan", id_of(parts.experiment), "not tried now: " + *why);
+    audited_plan_ = id_of(parts.experiment);
+    return;
+  }
+  if (auto begun = trials_.propose(parts.experiment, rule, now); !begun) return;
+  log("trial plan=" + id_of(parts.experiment) + " phase=before");
+}
+
+void Controller::carry_out_standing(const Plan& plan, MonotonicTime now) {
+  if (auto why = trials_.back_off(plan, now)) {
+    if (id_of(plan) != audited_plan_) audit("plan", id_of(plan), "not applied now: " + *why);
+    audited_plan_ = id_of(plan);
+    return;
+  }
+  const VerifyRule& rule = policies_.policy.verify;
+  if (!trials_.baseline_is_fresh(now) && trials_.take_baseline(rule, now)) return;
+  const auto applied =
+      carry_out(plan, {.by = "ankusd", .audit_required = policies_.policy.audit_required});
+  if (!applied) {
+    log("not applied plan=" + id_of(plan) + " reason=" + ankus::quoted(applied.error().text));
+  } else if (applied->failure) {
+    log("failed plan=" + id_of(plan) + " reason=" + ankus::quoted(applied->failure->text));
+  } else {
+    log("applied plan=" + id_of(plan) + " actions=" + std::to_string(plan.actions.size()));
+    (void)trials_.adopt(plan, rule, now);
+  }
+  failed_plan_ = !applied || applied->failure ? id_of(structure_of(plan)) : "";
+}
+
+/// Moves the trial on: writes what is due, keeps or undoes what was judged.
+void Controller::turn_trial(MonotonicTime now) {
+  if (const auto said = probe_.tend(now)) log("latency: " + *said);
+  TrialStep step = trials_.step(snapshot_, now);
+  switch (step.kind) {
+    case TrialStep::Kind::nothing: return;
+    case TrialStep::Kind::drop:
+      audit("plan", "", step.text);
+      log("trial dropped: " + step.text);
+      return;
+    case TrialStep::Kind::judged: conclude(*step.judged); return;
+    case TrialStep::Kind::write: break;
+  }
+  const VerifyRule& rule = policies_.policy.verify;
+  // If we die before the verdict, the dead man's switch undoes it.
+  const nanoseconds deadline = rule.settle + rule.within + kTrialGrace;
+  const auto controls = parts_.journal.controls();
+  std::string why;
+  if (!controls || !may_act(*controls)) {
+    trials_.abandon();
+    return;
+  }
+  if (auto armed = arm_deadman(parts_.options, deadline); !armed) {
+    why = armed.error().text;
+  } else {
+    const auto applied = carry_out(step.plan, {.by = "ankusd, on trial",
+                                               .audit_required = policies_.policy.audit_required,
+                                               .confirm_within = deadline});
+    if (!applied)
+      why = applied.error().text;
+    else if (applied->failure)
+      why = applied->failure->text;
+    if (!why.empty()) disarm_deadman();
+  }
+  if (why.empty()) {
+    trials_.written(parts_.clock.monotonic());
+    log("trial plan=" + id_of(step.plan) + " phase=settling");
+    return;
+  }
+  (void)trials_.failed(why, now);
+  log("trial plan=" + id_of(step.plan) + " not written: " + why);
+}
+
+void Controller::conclude(const Judged& judged) {
+  const std::string& id = judged.proposal.id;
+  const bool waits = [&] {
+    const auto controls = parts_.journal.controls();
+    return controls && controls->confirmation && controls->confirmation->plan == id;
+  }();
+  std::string text = judged.conclusion.reason;
+  if (judged.conclusion.keep) {
+    if (waits && judged.proposal.trial == Trial::experiment)
+      if (auto kept = confirm("the verdict"); !kept) text += "; " + kept.error().text;
+    text += "; kept";
+  } else {
+    const auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
+                                    {.by = "the verdict", .id = id, .hold = Hold::no});
+    if (waits) disarm_deadman();
+    text += !undone ? "; not undone: " + undone.error().text
+            : undone->degraded.empty()
+                ? "; undone, and left alone for " +
+                      to_text(std::chrono::ceil<seconds>(judged.conclusion.back_off))
+                : "; not undone: " + join(undone->degraded, ", ");
+    after_change();
+  }
+  const Event event{
+      .kind = "verdict", .plan = id, .text = text, .json = report::judged(judged).dump()};
+  (void)parts_.journal.record({&event, 1});  // status shows why history cannot be written
+  log("verdict plan=" + id + " " + text);
 }
 
 /// Rows follow the workloads and leases are renewed, without a transaction of their own, for as
@@ -324,6 +451,8 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
   }
   if (!applied) return std::unexpected(applied.error());
   reply.applied = std::move(*applied);
+  if (!reply.applied.failure)
+    reply.trial = trials_.adopt(*plan, policies_.policy.verify, parts_.clock.monotonic());
   failed_plan_.clear();
   return reply;
 }
@@ -337,6 +466,7 @@ Result<std::string> Controller::confirm(const std::string& by) {
 Result<Undone> Controller::rollback(const std::string& id, const std::string& by) {
   auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock, {.by = by, .id = id});
   if (!undone) return undone;
+  trials_.abandon();
   const auto controls = parts_.journal.controls();
   if (controls && !controls->confirmation) disarm_deadman();
   after_change();

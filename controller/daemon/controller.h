@@ -13,6 +13,7 @@
 #include "daemon/observer.h"
 #include "daemon/options.h"
 #include "daemon/policies.h"
+#include "daemon/trials.h"
 #include "journal/journal.h"
 
 namespace ankus {
@@ -43,6 +44,10 @@ class Controller {
   /// The same under other policies.
   Result<Plan> plan_of(const LoadedPolicies& policies);
 
+  /// Somebody has looked at a plan and may apply it soon: measures what its effect will be compared
+  /// with.
+  void expect_apply();
+
   struct ApplyRequest {
     std::string by;
     std::optional<nanoseconds> confirm_within;
@@ -52,6 +57,7 @@ class Controller {
     Applied applied;
     std::vector<Refusal> refusals;
     std::string deadman;  ///< what was armed, for people
+    std::string trial;    ///< if and when its effect is judged, for people
   };
   Result<ApplyReply> apply(const ApplyRequest& request);
   Result<std::string> confirm(const std::string& by);
@@ -66,6 +72,8 @@ class Controller {
   /// As of the last tick, with opt-outs.
   const Snapshot& snapshot() const { return snapshot_; }
   const std::vector<Refusal>& refusals() const { return last_plan_.refusals; }
+  const Trials& trials() const { return trials_; }
+  EffectProbe& probe() { return probe_; }
   /// Lines for the log since the last call.
   std::vector<std::string> take_log();
   /// Keeps the footprints that were learnt, by label.
@@ -76,6 +84,11 @@ class Controller {
   Result<Plan> make(const LoadedPolicies& policies);
   Result<Applied> carry_out(const Plan& plan, const ApplyOptions& options);
   Result<void> act();
+  bool may_act(const Controls& controls) const;
+  void enforce(const Plan& plan, MonotonicTime now);
+  void carry_out_standing(const Plan& plan, MonotonicTime now);
+  void turn_trial(MonotonicTime now);
+  void conclude(const Judged& judged);
   Result<void> tend_membership(const Plan& plan);
   void after_change();
   bool cooled_down(const Plan& plan);
@@ -84,6 +97,8 @@ class Controller {
 
   Parts parts_;
   LoadedPolicies policies_;
+  EffectProbe probe_;
+  Trials trials_;
   Snapshot snapshot_;
   Plan last_plan_;
   std::string audited_plan_;  ///< id of the last plan that was put into history

@@ -58,6 +58,9 @@ Result<std::unique_ptr<Observer>> Observer::open(Options options) {
       host_roots(), WorkloadIds(1, kLastWorkload, self->options_.numbers.rows));
   if (!inventory) return std::unexpected(inventory.error());
   self->inventory_ = std::make_unique<WorkloadInventory>(std::move(*inventory));
+  const std::string cgroup = host_roots().cgroup;
+  self->topology_ = std::make_unique<TopologyReader>(TopologyRoots{.cgroup = cgroup});
+  self->threads_ = std::make_unique<NetThreads>(ThreadRoots{.cgroup = cgroup});
   const auto cookie = own_netns_cookie();
   if (!cookie) return std::unexpected(cookie.error());
   self->netns_cookie_ = *cookie;
@@ -119,7 +122,23 @@ Result<void> Observer::refresh(MonotonicTime now) {
       troubles_["conntrack"] = done.error().text;
   }
   measure(now);
+  read_host(now);
   return {};
+}
+
+/// CPUs and threads. Without them nothing is steered, and everything else goes on.
+void Observer::read_host(MonotonicTime now) {
+  if (auto topology = topology_->read(now)) {
+    snapshot_.host.topology = std::move(*topology);
+    troubles_.erase("CPUs");
+  } else {
+    snapshot_.host.topology = {};
+    troubles_["CPUs"] = topology.error().text;
+  }
+  std::vector<Workload> workloads;
+  for (const WorkloadState& state : snapshot_.workloads)
+    if (state.workload.kind == WorkloadKind::vm) workloads.push_back(state.workload);
+  snapshot_.threads = threads_->read(workloads, snapshot_.links, now);
 }
 
 /// The next run must know a number before the kernel side does, and nothing of its former workload

@@ -14,6 +14,8 @@
 #include "sense/attachments.h"
 #include "sense/flow_table.h"
 #include "sense/links.h"
+#include "sense/threads.h"
+#include "sense/topology.h"
 #include "sense/workloads.h"
 
 namespace ankus {
@@ -53,6 +55,9 @@ class Observer {
   const Counters& counters() const { return counters_; }
   std::vector<SensorState> sensors() const;
   std::vector<std::string> downgrades() const;
+  /// Totals of each workload, as of the last refresh.
+  const std::map<WorkloadId, Usage>& usage() const { return usage_; }
+  std::uint64_t netns_cookie() const { return netns_cookie_; }
   bool conntrack_seen() const { return counters_[ANKUS_COUNT_HIT_CONNTRACK] != 0; }
 
   FlowTable& table() { return table_; }
@@ -73,6 +78,7 @@ class Observer {
   explicit Observer(Options options) : options_(std::move(options)) {}
   Result<void> take_over_maps();
   Result<void> find_workloads(MonotonicTime now);
+  void read_host(MonotonicTime now);
   void take_numbers(const WorkloadScan& scan);
   void attach_workloads();
   void measure(MonotonicTime now);
@@ -85,6 +91,8 @@ class Observer {
   std::unique_ptr<Attachments> attachments_;
   std::unique_ptr<LinkReader> links_;
   std::unique_ptr<WorkloadInventory> inventory_;
+  std::unique_ptr<TopologyReader> topology_;
+  std::unique_ptr<NetThreads> threads_;
   std::uint64_t netns_cookie_ = 0;
 
   Snapshot snapshot_;

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/text.h"
+#include "verify/samples_json.h"
 
 namespace ankus::report {
 namespace {
@@ -239,6 +240,13 @@ json counters(const Counters& counters) {
           {"classed_slow", counters[ANKUS_COUNT_CLASS_SLOW]},
           {"classed_fast", counters[ANKUS_COUNT_CLASS_FAST]},
           {"classed_probation", counters[ANKUS_COUNT_CLASS_PROBATION]}};
+}
+
+json judged(const Judged& judged) {
+  return {{"plan", judged.proposal.id},         {"trial", to_text(judged.proposal.trial)},
+          {"kept", judged.conclusion.keep},     {"text", judged.conclusion.reason},
+          {"verdict", to_json(judged.verdict)}, {"before", to_json(judged.before)},
+          {"after", to_json(judged.after)}};
 }
 
 std::string metrics(const Snapshot& snapshot, const Counters& counters, std::size_t flows,

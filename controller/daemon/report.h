@@ -10,6 +10,7 @@
 #include "act/transaction.h"
 #include "daemon/observer.h"
 #include "daemon/policies.h"
+#include "daemon/trials.h"
 #include "journal/journal.h"
 
 /// Values as the control socket's JSON (docs/api.md).
@@ -35,6 +36,9 @@ nlohmann::json history(std::span<const PastEvent> events);
 nlohmann::json sensors(const std::vector<SensorState>& sensors, std::size_t flows,
                        std::uint32_t capacity);
 nlohmann::json counters(const Counters& counters);
+
+/// A verdict with the samples that it was made of.
+nlohmann::json judged(const Judged& judged);
 
 /// Prometheus text: no addresses, no ports, labels only from the bounded set of workloads.
 std::string metrics(const Snapshot& snapshot, const Counters& counters, std::size_t flows,

@@ -180,6 +180,13 @@ json Requests::status() {
   }
   body["links"] = std::move(links);
   const auto problem = parts_.journal.history_problem();
+  const MonotonicTime now = parts_.clock.monotonic();
+  if (const std::string trial = parts_.controller.trials().status(now); !trial.empty())
+    body["trial"] = trial;
+  if (const auto& judged = parts_.controller.trials().last())
+    body["verdict"] = {{"verdict", to_text(judged->verdict.effect)},
+                       {"plan", judged->proposal.id},
+                       {"text", judged->conclusion.reason}};
   body["history_ok"] = !problem;
   body["history_text"] = problem.value_or("");
   return body;
@@ -197,6 +204,7 @@ Reply Requests::plan(const Request& request) {
   if (!policy) return reply_of(policy.error());
   const auto plan = *policy ? parts_.controller.plan_of(**policy) : parts_.controller.plan();
   if (!plan) return error_reply(503, "busy", plan.error().text);
+  if (!plan->actions.empty()) parts_.controller.expect_apply();
   const LoadedPolicies& policies = *policy ? **policy : parts_.controller.policies();
   return {.body = report::plan(*plan, report::policy_names(policies.sources),
                                parts_.controller.mode())};
@@ -228,6 +236,7 @@ Reply Requests::apply(const Request& request) {
             {"refusals", report::refusals(reply->refusals)}};
   if (applied.deadline) body["deadline_s"] = seconds_of(*applied.deadline - parts_.clock.boot());
   if (applied.deadline) body["deadman"] = reply->deadman;
+  if (!reply->trial.empty()) body["note_lines"] = {reply->trial};
   if (!applied.failure) return {.body = std::move(body)};
   body["error"] = {
       {"kind", "failed"},

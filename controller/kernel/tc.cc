@@ -2,6 +2,7 @@
 #include "kernel/tc.h"
 
 #include <arpa/inet.h>
+#include <linux/gen_stats.h>
 #include <linux/if.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
@@ -272,6 +273,18 @@ std::optional<Qdisc> parse_qdisc(std::span<const std::byte> message) {
     if (const auto fifo = value_in<tc_fifo_qopt>(parsed->options))
       qdisc.options = FifoQdisc{fifo->limit};
   return qdisc;
+}
+
+std::optional<QdiscQueue> parse_qdisc_queue(std::span<const std::byte> message) {
+  const auto body = body_of<tcmsg>(message);
+  if (!body || type_of(message) != RTM_NEWQDISC) return std::nullopt;
+  const auto statistics = find(attributes_of(message, sizeof(tcmsg)), TCA_STATS2);
+  const auto queue = value_in<gnet_stats_queue>(find(attributes_in(statistics), TCA_STATS_QUEUE));
+  if (!queue) return std::nullopt;
+  return QdiscQueue{.ifindex = static_cast<std::uint32_t>(body->tcm_ifindex),
+                    .parent = body->tcm_parent,
+                    .drops = queue->drops,
+                    .backlog = queue->backlog};
 }
 
 std::optional<Class> parse_class(std::span<const std::byte> message) {

@@ -37,6 +37,14 @@ struct Qdisc {
   bool operator==(const Qdisc&) const = default;
 };
 
+/// What a qdisc has thrown away, and what waits in it now.
+struct QdiscQueue {
+  std::uint32_t ifindex = 0, parent = 0;
+  std::uint32_t drops = 0;    ///< packets; wraps around
+  std::uint32_t backlog = 0;  ///< bytes
+  bool operator==(const QdiscQueue&) const = default;
+};
+
 struct HtbClass {
   std::uint64_t rate = 0, ceil = 0;     ///< bytes per second
   std::uint32_t burst = 0, cburst = 0;  ///< ticks of 64 ns at rate and ceil, see burst_ticks()
@@ -97,6 +105,8 @@ NetlinkMessage add_ifb(const std::string& name, std::uint32_t ifindex);
 NetlinkMessage delete_link(std::uint32_t ifindex);
 
 std::optional<Qdisc> parse_qdisc(std::span<const std::byte> message);
+/// Of a dumped qdisc (TCA_STATS2, gen_stats(9)).
+std::optional<QdiscQueue> parse_qdisc_queue(std::span<const std::byte> message);
 std::optional<Class> parse_class(std::span<const std::byte> message);
 std::optional<Filter> parse_filter(std::span<const std::byte> message);
 

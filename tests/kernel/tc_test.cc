@@ -121,12 +121,24 @@ TEST(Tc, BurstsSurviveTheKernelsTicksToWithinOne) {
     }
 }
 
+TEST(Tc, TheQueueOfADumpedQdiscIsRead) {
+  std::size_t read = 0;
+  for (const NetlinkMessage& message : recorded_messages("tc/tree.txt", "qdisc"))
+    if (const auto queue = tc::parse_qdisc_queue(message)) {
+      EXPECT_EQ(queue->ifindex, tc::parse_qdisc(message)->ifindex);
+      ++read;
+    }
+  EXPECT_GT(read, 0U);
+  EXPECT_FALSE(tc::parse_qdisc_queue(tc::class_dump(3)));
+}
+
 TEST(Tc, TornMessagesAreNotRead) {
   for (const std::string kind : {"qdisc", "class", "filter"})
     for (const NetlinkMessage& whole : recorded_messages("tc/tree.txt", kind))
       for (std::size_t length = 0; length < whole.size(); ++length) {
         const std::span<const std::byte> torn(whole.data(), length);
         (void)tc::parse_qdisc(torn);  // must not read beyond its end: ASan looks
+        (void)tc::parse_qdisc_queue(torn);
         (void)tc::parse_class(torn);
         (void)tc::parse_filter(torn);
       }

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/effect_probe.h"
+
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/text.h"
+#include "kernel/procfs.h"
+#include "kernel/tc.h"
+#include "sense/topology.h"
+
+namespace ankus {
+namespace {
+
+/// Of all CPUs' time; above it fewer packets are measured.
+constexpr Share kBudget{0.01};
+
+template <class T>
+void add(std::optional<T>& sum, T more) {
+  sum = sum.value_or(T{}) + more;
+}
+
+}  // namespace
+
+std::optional<nanoseconds> parse_memory_pressure(std::string_view text) {
+  constexpr std::string_view kTotal = "total=";
+  for (const std::string_view line : split(text, '\n')) {
+    const std::size_t at = line.find(kTotal);
+    if (!line.starts_with("some ") || at == std::string_view::npos) continue;
+    const std::string_view digits = trim(line.substr(at + kTotal.size()));
+    std::int64_t microseconds = 0;
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), microseconds);
+    if (error == std::errc() && end == digits.data() + digits.size())
+      return std::chrono::microseconds(microseconds);
+  }
+  return std::nullopt;
+}
+
+Result<void> EffectProbe::open() {
+  if (sensor_) return {};
+  auto sensor =
+      LatencySensor::open(observer_->programs(), {.netns_cookie = observer_->netns_cookie()});
+  if (!sensor) {
+    trouble_ = "latency is not measured: " + sensor.error().text;
+    return std::unexpected(sensor.error());
+  }
+  trouble_.reset();
+  sensor_ = std::move(*sensor);
+  return {};
+}
+
+Result<void> EffectProbe::begin(nanoseconds length, MonotonicTime now, std::uint32_t one_in) {
+  if (auto done = open(); !done) return done;
+  if (auto done = sensor_->begin(length, one_in); !done) return done;
+  until_ = now + length;
+  return {};
+}
+
+void EffectProbe::end() {
+  if (sensor_) sensor_->end();
+  until_.reset();
+}
+
+std::optional<std::string> EffectProbe::tend(MonotonicTime now) {
+  if (!until_) return std::nullopt;
+  const bool over = now >= *until_;
+  if (auto reading = sensor_->read()) reading_ = std::move(*reading);
+  if (over) {
+    end();
+    return std::nullopt;
+  }
+  const auto said = sensor_->keep_within(kBudget);
+  return said ? *said : std::nullopt;
+}
+
+HostTotals EffectProbe::host_totals(const Snapshot& snapshot) {
+  HostTotals totals;
+  const Procfs proc;
+  if (const auto softnet = read_file_head(proc.root + "/net/softnet_stat")) {
+    CountersOfCpus counters;
+    for (const Cpu& cpu : snapshot.host.topology.cpus) counters[cpu.number];
+    add_softnet(*softnet, counters);
+    for (const auto& [cpu, counted] : counters) {
+      add<std::uint64_t>(totals.softnet_drops, counted.dropped);
+      add<std::uint64_t>(totals.softnet_squeezes, counted.squeezed);
+    }
+  }
+  if (const auto pressure = read_file_head(proc.root + "/pressure/memory"))
+    totals.memory_stalled = parse_memory_pressure(*pressure);
+  for (const Cpu& cpu : snapshot.host.topology.cpus) {
+    totals.cpu_busy = std::max(totals.cpu_busy.value_or(Share{}), cpu.busy);
+    totals.cpu_softirq = std::max(totals.cpu_softirq.value_or(Share{}), cpu.softirq);
+  }
+  if (!socket_) {
+    auto socket = NetlinkSocket::open(NETLINK_ROUTE);
+    if (!socket) return totals;
+    socket_ = std::move(*socket);
+  }
+  const auto qdiscs = socket_->dump(tc::qdisc_dump(0));
+  if (!qdiscs) return totals;
+  for (const NetlinkMessage& message : *qdiscs) {
+    const auto queue = tc::parse_qdisc_queue(message);
+    if (!queue || queue->parent != tc::kRoot) continue;  // a root counts what is below it
+    const auto link = std::ranges::find(snapshot.links, queue->ifindex,
+                                        [](const Link& l) { return l.device.ifindex; });
+    if (link == snapshot.links.end() || !link->has_default_route) continue;
+    add<std::uint64_t>(totals.qdisc_drops, queue->drops);
+    if (link->speed && link->speed->bytes_per_second() > 0)
+      add(totals.qdisc_backlog, nanoseconds(static_cast<std::int64_t>(
+                                    static_cast<double>(queue->backlog) * 1e9 /
+                                    static_cast<double>(link->speed->bytes_per_second()))));
+  }
+  return totals;
+}
+
+Result<Look> EffectProbe::look(const Snapshot& snapshot, MonotonicTime now) {
+  Look look{.at = now};
+  if (sensor_ && until_) {
+    auto reading = sensor_->read();
+    if (!reading) return std::unexpected(reading.error());
+    reading_ = *reading;
+    look.latency = std::move(*reading);
+  }
+  for (const WorkloadState& state : snapshot.workloads) {
+    const auto usage = observer_->usage().find(state.workload.id);
+    if (usage == observer_->usage().end()) continue;
+    look.workloads.push_back(
+        {.workload = state.workload.id,
+         .name = state.workload.name,
+         .weight = state.footprint.weight,
+         .moved = {usage->second.transmitted.count + usage->second.received.count},
+         .elephants = state.footprint.elephants});
+  }
+  look.host = host_totals(snapshot);
+  return look;
+}
+
+std::vector<std::string> EffectProbe::downgrades() const {
+  std::vector<std::string> lines;
+  if (trouble_) lines.push_back(*trouble_);
+  if (sensor_)
+    for (const std::string& line : sensor_->downgrades()) lines.push_back(line);
+  return lines;
+}
+
+}  // namespace ankus

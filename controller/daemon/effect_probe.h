@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/observer.h"
+#include "kernel/netlink.h"
+#include "sense/latency.h"
+#include "verify/window.h"
+
+namespace ankus {
+
+/// The eyes of the verdict: opens windows of the latency sensor and looks at everything that a
+/// verdict is made of. Costs nothing while no window is open.
+class EffectProbe {
+ public:
+  /// Of so many packets one is measured: what keeps a request within 2 % of its time without
+  /// (docs/benchmarks.md).
+  static constexpr std::uint32_t kOneIn = 16;
+
+  explicit EffectProbe(Observer& observer) : observer_(&observer) {}
+
+  /// Opens a window of at most `length`; what was counted before is forgotten.
+  Result<void> begin(nanoseconds length, MonotonicTime now, std::uint32_t one_in = kOneIn);
+  void end();
+  /// When the open window is over; none is open otherwise.
+  std::optional<MonotonicTime> until() const { return until_; }
+  /// To be called each second: ends the window when its time is over, measures less where measuring
+  /// costs too much, and says so.
+  std::optional<std::string> tend(MonotonicTime now);
+
+  /// Everything as it is now, since the window began.
+  Result<Look> look(const Snapshot& snapshot, MonotonicTime now);
+  /// The last window, also after its end.
+  const LatencyReading& latency() const { return reading_; }
+  /// What is measured less finely than it could be, or why nothing is.
+  std::vector<std::string> downgrades() const;
+
+ private:
+  Result<void> open();
+  HostTotals host_totals(const Snapshot& snapshot);
+
+  Observer* observer_;
+  std::optional<LatencySensor> sensor_;
+  std::optional<std::string> trouble_;
+  std::optional<NetlinkSocket> socket_;
+  std::optional<MonotonicTime> until_;
+  LatencyReading reading_;
+};
+
+/// How long something waited for memory since boot (Documentation/accounting/psi.rst): "some".
+std::optional<nanoseconds> parse_memory_pressure(std::string_view text);
+
+}  // namespace ankus

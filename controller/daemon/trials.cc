@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/trials.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/text.h"
+
+namespace ankus {
+namespace {
+
+/// Older than this a baseline says nothing of now.
+constexpr seconds kFreshBaseline{60};
+
+template <class... K>
+bool is_one_of(const Knob& knob) {
+  return (std::holds_alternative<K>(knob) || ...);
+}
+
+bool must_prove_itself(const Knob& knob) {
+  return is_one_of<knob::RssTable, knob::RpsMask, knob::XpsMask, knob::IrqAffinity,
+                   knob::ThreadAffinity, knob::IrqbalanceBans>(knob);
+}
+
+}  // namespace
+
+Parted parted(const Plan& plan) {
+  Parted parts;
+  for (const Action& action : plan.actions)
+    (must_prove_itself(action.knob) ? parts.experiment : parts.standing).actions.push_back(action);
+  return parts;
+}
+
+Lever lever_of(const Plan& plan) {
+  const auto any = [&](auto matches) {
+    return std::ranges::any_of(plan.actions, [&](const Action& a) { return matches(a.knob); });
+  };
+  if (any(is_one_of<knob::RssTable, knob::RpsMask>)) return Lever::receive;
+  if (any(must_prove_itself)) return Lever::cpus;
+  return Lever::bandwidth;
+}
+
+std::string Trials::status(MonotonicTime now) const {
+  const auto& running = experiments_.running();
+  if (!running) return {};
+  const nanoseconds left = std::max(nanoseconds(0), running->until - now);
+  return std::string(to_text(running->phase)) + " (" +
+         std::string(to_text(running->proposal.trial)) + " " + running->proposal.id +
+         "), for another " + to_text(std::chrono::ceil<seconds>(left));
+}
+
+std::optional<std::string> Trials::refusal(const Plan& plan, MonotonicTime now) const {
+  return experiments_.refusal(objects_of(plan.actions), now);
+}
+
+std::optional<std::string> Trials::back_off(const Plan& plan, MonotonicTime now) const {
+  std::vector<std::string> failed;
+  for (const std::string& object : objects_of(plan.actions)) {
+    const auto record = experiments_.records().find(object);
+    if (record != experiments_.records().end() && record->second.failures > 0)
+      failed.push_back(object);
+  }
+  if (failed.empty()) return std::nullopt;
+  return experiments_.refusal(failed, now);
+}
+
+void Trials::begin_window(nanoseconds length, MonotonicTime now) {
+  // A little longer: the last look comes with the turn after its end.
+  window_.reset();
+  if (probe_->begin(length + seconds(3), now)) window_.emplace();
+  window_ends_ = now + length;
+}
+
+bool Trials::take_baseline(const VerifyRule& rule, MonotonicTime now) {
+  if (under_way()) return false;
+  if (window_) return true;
+  phase_.reset();
+  begin_window(rule.within, now);
+  return window_.has_value();
+}
+
+Result<void> Trials::propose(Plan plan, const VerifyRule& rule, MonotonicTime now) {
+  auto begun = experiments_.begin({.id = id_of(plan),
+                                   .trial = Trial::experiment,
+                                   .objects = objects_of(plan.actions),
+                                   .rule = rule},
+                                  now);
+  if (!begun) return begun;
+  plan_ = std::move(plan);
+  phase_ = Phase::before;
+  begin_window(rule.within, now);
+  return {};
+}
+
+std::string Trials::adopt(const Plan& plan, const VerifyRule& rule, MonotonicTime now) {
+  abandon();
+  const auto begun = experiments_.begin({.id = id_of(plan),
+                                         .trial = Trial::standing,
+                                         .objects = objects_of(plan.actions),
+                                         .rule = rule},
+                                        now);
+  if (!begun) return "not judged: " + begun.error().text;
+  // What was measured until now is the baseline, even if its window was not over yet.
+  if (window_ && window_->slices() > 0) {
+    before_ = window_->samples();
+    before_at_ = now;
+  }
+  if (!baseline_is_fresh(now)) before_ = {};
+  probe_->end();
+  window_.reset();
+  plan_ = plan;
+  (void)experiments_.due(now);  // standing: due to be written, which it is
+  (void)experiments_.may_write(std::nullopt, now);
+  experiments_.written(now);
+  phase_ = Phase::settling;
+  return before_ != Samples{} ? "the effect on light workloads is judged in " +
+                                    to_text(std::chrono::ceil<seconds>(rule.settle + rule.within)) +
+                                    "; harmful, it is undone"
+                              : "the effect is not compared: nothing was measured before";
+}
+
+void Trials::withdrawn(const Plan& plan, const VerifyRule& rule, MonotonicTime now) {
+  experiments_.withdrawn(objects_of(plan.actions), rule, now);
+}
+
+/// Opens and closes windows as the phases go.
+void Trials::follow_phase(MonotonicTime now) {
+  const auto& running = experiments_.running();
+  if (!running || phase_ == running->phase) return;
+  phase_ = running->phase;
+  if (phase_ == Phase::after) begin_window(running->proposal.rule.within, now);
+}
+
+TrialStep Trials::step(const Snapshot& snapshot, MonotonicTime now) {
+  if (window_) {
+    if (auto look = probe_->look(snapshot, now)) window_->add(std::move(*look));
+    if (!under_way() && now >= *window_ends_) {  // a baseline for whoever comes
+      before_ = window_->samples();
+      before_at_ = now;
+      window_.reset();
+      probe_->end();
+    }
+  }
+  const Due due = experiments_.due(now);
+  follow_phase(now);
+  if (due == Due::write) return write_or_drop(now);
+  if (due == Due::judge) return judge_now(now);
+  return {};
+}
+
+TrialStep Trials::write_or_drop(MonotonicTime now) {
+  if (window_) before_ = window_->samples();
+  before_at_ = now;
+  window_.reset();
+  probe_->end();
+  const Proposal proposal = experiments_.running()->proposal;
+  auto missing = unfit(before_, proposal.rule);
+  if (!missing) {
+    const GateAnswer answer = gate(before_, lever_of(*plan_), proposal.rule.quantile);
+    if (!answer.open) missing = answer.text;
+  }
+  if (!experiments_.may_write(missing, now)) {
+    plan_.reset();
+    return {.kind = TrialStep::Kind::drop, .text = proposal.id + " is not tried: " + *missing};
+  }
+  return {.kind = TrialStep::Kind::write, .plan = *plan_};
+}
+
+void Trials::written(MonotonicTime now) {
+  experiments_.written(now);
+  follow_phase(now);
+}
+
+Conclusion Trials::failed(const std::string& why, MonotonicTime now) {
+  plan_.reset();
+  return experiments_.give_up(why, now);
+}
+
+void Trials::abandon() {
+  if (!under_way()) return;
+  experiments_.cancel();
+  plan_.reset();
+  window_.reset();
+  probe_->end();
+}
+
+bool Trials::baseline_is_fresh(MonotonicTime now) const {
+  return before_at_ && now - *before_at_ <= kFreshBaseline;
+}
+
+TrialStep Trials::judge_now(MonotonicTime now) {
+  const Samples after = window_ ? window_->samples() : Samples{};
+  window_.reset();
+  probe_->end();
+  const Proposal proposal = experiments_.running()->proposal;
+  const Verdict verdict = judge(before_, after, proposal.rule);
+  Judged judged{.proposal = proposal,
+                .before = before_,
+                .after = after,
+                .verdict = verdict,
+                .conclusion = experiments_.conclude(verdict, now)};
+  // What is after the one is before the next.
+  before_ = after;
+  before_at_ = now;
+  plan_.reset();
+  last_ = judged;
+  return {.kind = TrialStep::Kind::judged, .judged = std::move(judged)};
+}
+
+}  // namespace ankus

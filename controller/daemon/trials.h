@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/effect_probe.h"
+#include "verify/experiment.h"
+#include "verify/gate.h"
+#include "verify/verdict.h"
+
+namespace ankus {
+
+/// A verdict, what it was made of, and what followed.
+struct Judged {
+  Proposal proposal;
+  Samples before, after;
+  Verdict verdict;
+  Conclusion conclusion;
+};
+
+/// What the controller has to do now for the trial that is under way.
+struct TrialStep {
+  enum class Kind {
+    nothing,
+    write,   ///< `plan`; then written() or failed()
+    drop,    ///< nothing was written: `text` says what was missing
+    judged,  ///< `judged` says whether to keep it or to undo it
+  };
+  Kind kind = Kind::nothing;
+  Plan plan;
+  std::string text;
+  std::optional<Judged> judged;
+};
+
+/// Measures what an action does to the mice: baseline, write, settle, the window after, verdict.
+/// Knows when, and with which samples; the controller writes and undoes.
+class Trials {
+ public:
+  explicit Trials(EffectProbe& probe) : probe_(&probe) {}
+
+  bool under_way() const { return experiments_.running().has_value(); }
+  /// "baseline of p-... for another 8s", for status; empty if none is under way.
+  std::string status(MonotonicTime now) const;
+  /// Why nothing may be tried at the plan's objects now.
+  std::optional<std::string> refusal(const Plan& plan, MonotonicTime now) const;
+  /// The same, but only what earlier failures forbid.
+  std::optional<std::string> back_off(const Plan& plan, MonotonicTime now) const;
+
+  /// Measures a baseline so that a plan that is written soon can be judged. False if it cannot be
+  /// measured; true while it is.
+  bool take_baseline(const VerifyRule& rule, MonotonicTime now);
+
+  /// A plan that is to prove itself: its baseline is measured, then the gate decides.
+  Result<void> propose(Plan plan, const VerifyRule& rule, MonotonicTime now);
+  /// A plan that was written already (by hand, or since it stands): judged by what was measured
+  /// before. Returns what a person should know.
+  std::string adopt(const Plan& plan, const VerifyRule& rule, MonotonicTime now);
+  /// Settings that were ours are taken back since nobody wants them any more.
+  void withdrawn(const Plan& plan, const VerifyRule& rule, MonotonicTime now);
+
+  /// One turn, after the snapshot was taken.
+  TrialStep step(const Snapshot& snapshot, MonotonicTime now);
+  void written(MonotonicTime now);
+  Conclusion failed(const std::string& why, MonotonicTime now);
+  /// Somebody undid or replaced what is being tried.
+  void abandon();
+  /// Whether what was measured last says something of now.
+  bool baseline_is_fresh(MonotonicTime now) const;
+
+  const std::optional<Judged>& last() const { return last_; }
+
+ private:
+  void begin_window(nanoseconds length, MonotonicTime now);
+  void follow_phase(MonotonicTime now);
+  TrialStep write_or_drop(MonotonicTime now);
+  TrialStep judge_now(MonotonicTime now);
+
+  EffectProbe* probe_;
+  Experiments experiments_;
+  std::optional<Plan> plan_;            ///< to be written, or written and tried
+  std::optional<SampleWindow> window_;  ///< open: each turn adds a look
+  std::optional<MonotonicTime> window_ends_;
+  std::optional<Phase> phase_;  ///< that window_ belongs to; none: a baseline for whoever comes
+  Samples before_;
+  std::optional<MonotonicTime> before_at_;
+  std::optional<Judged> last_;
+};
+
+/// Which part of a plan must prove itself (queues, IRQs, threads) and which stands.
+struct Parted {
+  Plan standing, experiment;
+};
+Parted parted(const Plan& plan);
+/// What a plan's actions are to relieve.
+Lever lever_of(const Plan& plan);
+
+}  // namespace ankus
