@@ -177,7 +177,7 @@ class Moves {
   void place_homeless() {
     for (const std::uint32_t entry : largest_first(loads_))
       if (table_[entry] >= sums_.size()) {
-        const std::uint32_t queue = emptiest();
+        const std::uint32_t queue = home_for(loads_[entry]);
         table_[entry] = queue;
         add(entry, queue);
         const auto after = std::ranges::find_if(
@@ -231,7 +231,7 @@ class Moves {
       if (packed[entry] < queues)
         table_[entry] = name[packed[entry]];
       else
-        table_[entry] = from_[entry] < queues ? from_[entry] : emptiest();
+        table_[entry] = from_[entry] < queues ? from_[entry] : home_for(0);
       add(entry, table_[entry]);
     }
   }
@@ -285,6 +285,13 @@ class Moves {
       if (std::pair(sums_[queue], counts_[queue]) < std::pair(sums_[best], counts_[best]))
         best = queue;
     return best;
+  }
+
+  /// That with the least; for an entry without load, in which any packet may come next, that with
+  /// the fewest entries.
+  std::uint32_t home_for(double load) const {
+    if (load > 0) return emptiest();
+    return static_cast<std::uint32_t>(std::ranges::min_element(counts_) - counts_.begin());
   }
 
   /// The smallest entry that is enough, else the largest that fits somewhere.
@@ -403,14 +410,14 @@ void balance_kind(const std::vector<bool>& is_theirs, const std::vector<std::uin
     if (is_theirs[entry]) table[entry] = queues[(*balanced)[next++]];
 }
 
-/// How often a mouse's packet and an elephant's share a queue.
+/// How often a packet of an entry without elephants shares its queue with an elephant's. Mice in an
+/// elephant's own entry go where it goes.
 double meetings(const Table& table, const std::vector<BucketLoad>& loads, std::uint32_t queues) {
   std::vector<double> mice(queues), elephants(queues);
   for (std::size_t entry = 0; entry < table.size(); ++entry) {
-    const double all = sane(loads[entry].packets_per_second);
-    const double large = std::min(all, sane(loads[entry].elephant_packets_per_second));
+    const double large = sane(loads[entry].elephant_packets_per_second);
     elephants[table[entry]] += large;
-    mice[table[entry]] += all - large;
+    if (large == 0) mice[table[entry]] += sane(loads[entry].packets_per_second);
   }
   return std::inner_product(mice.begin(), mice.end(), elephants.begin(), 0.0);
 }
