@@ -378,6 +378,26 @@ TEST_F(Latency, ADownloadIsMeasuredUpToItsSocket) {
   EXPECT_FALSE(measured.sensor().downgrades().empty()) << "a segment less is said";
 }
 
+// TCP frees what it has merged without a tracepoint, and the address is used again at once: by
+// packets that are not sampled, long after. None of them may take the other's time.
+TEST_F(Latency, AnAddressThatIsUsedAgainIsAnotherPacket) {
+  Lab lab("--routed --no-nat" + std::string(kTwo));
+  Measured measured(lab);
+  measured.begin(4);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_NE(
+        send_tcp(lab.server(), lab.container("web"), lab.value("LAB_C_web_ADDR4"), 7001, 3'000'000),
+        0);
+    std::this_thread::sleep_for(milliseconds(400));  // what a false match would show
+  }
+  measured.sensor().end();
+  const LatencyReading reading = measured.reading();
+  EXPECT_GT(reading.vanished, 0U) << "then this test proves nothing\n" << describe(reading);
+  for (const SegmentLatency& segment : reading.segments)
+    EXPECT_LT(segment.max, milliseconds(350)) << info_of(segment.segment).name << "\n"
+                                              << describe(reading);
+}
+
 TEST_F(Latency, WhatTcpHoldsBackIsNotTheHosts) {
   if (!bpf::has_tracepoint("tcp_sendmsg_locked"))
     GTEST_SKIP() << "no tracepoint tcp_sendmsg_locked";
