@@ -40,9 +40,11 @@ Result<void> set_thread_affinity(std::int32_t tid, const CpuSet& cpus) {
   const std::size_t size = CPU_ALLOC_SIZE(kCpus);
   const KernelCpuSet set = empty_set();
   for (const std::uint32_t cpu : cpus.cpus) CPU_SET_S(cpu, size, set.get());
-  if (sched_setaffinity(tid, size, set.get()) != 0)
-    return fail_errno(named(tid) + " to CPU " + to_text(cpus));
-  return {};
+  if (sched_setaffinity(tid, size, set.get()) == 0) return {};
+  const Error error = fail_errno(named(tid) + " to CPU " + to_text(cpus)).error();
+  if (error.err != EINVAL) return std::unexpected(error);
+  return std::unexpected(Error{error.kind, error.err,
+                               error.text + ": its cpuset has none of them, or it may not move"});
 }
 
 }  // namespace ankus
