@@ -47,6 +47,13 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, 8192);
+  __type(key, struct ankus_trip_key);
+  __type(value, struct ankus_trip);
+} ankus_latency_trips SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, 4096);
   __type(key, __u64); /* address of the sock */
   __type(value, struct ankus_latency_reads);
@@ -199,6 +206,65 @@ __noinline int ankus_latency_headers(struct ankus_headers *h) {
   return 1;
 }
 
+enum { TRIP_V6 = 1, TRIP_LEAVING = 2, TRIP_SAMPLED = 4 };
+
+/* A TCP segment at a workload's device: begins or ends a round trip. That needs neither end's socket, so
+ * it works for a VM. Includes what the other side delays its acknowledgements. */
+__noinline int ankus_latency_trip(__u64 network, __u32 how, __u32 owner, __u32 window, __u32 ifindex) {
+  struct ankus_trip_key key = {.ifindex = ifindex};
+  struct ankus_trip *running, fresh = {.window = window};
+  __u32 transport = 40, ip_length, sequence, headers, step;
+  __u64 source[2] = {}, target[2] = {};
+  __u8 bytes[20];
+
+  if (bpf_probe_read_kernel(bytes, 20, (void *)network)) return 0;
+  if (how & TRIP_V6) {
+    if (bytes[6] != 6) return 0;
+    ip_length = bpf_ntohs(*(__be16 *)(bytes + 4)) + 40;
+    if (bpf_probe_read_kernel(source, 16, (void *)(network + 8)) ||
+        bpf_probe_read_kernel(target, 16, (void *)(network + 24)))
+      return 0;
+  } else {
+    if (bytes[9] != 6 || bpf_ntohs(*(__be16 *)(bytes + 6)) & 0x1fff) return 0;
+    ip_length = bpf_ntohs(*(__be16 *)(bytes + 2));
+    transport = (bytes[0] & 15) * 4;
+    ((__u32 *)source)[2] = ((__u32 *)target)[2] = bpf_htonl(0xffff);
+    ((__u32 *)source)[3] = *(__u32 *)(bytes + 12);
+    ((__u32 *)target)[3] = *(__u32 *)(bytes + 16);
+  }
+  if (bpf_probe_read_kernel(bytes, 16, (void *)(network + transport))) return 0;
+  headers = transport + (bytes[12] >> 4) * 4;
+  sequence = bpf_ntohl(*(__be32 *)(bytes + 4));
+  if (how & TRIP_LEAVING) {
+    key.local[0] = source[0], key.local[1] = source[1];
+    key.remote[0] = target[0], key.remote[1] = target[1];
+    key.local_port = *(__be16 *)bytes, key.remote_port = *(__be16 *)(bytes + 2);
+  } else {
+    key.local[0] = target[0], key.local[1] = target[1];
+    key.remote[0] = source[0], key.remote[1] = source[1];
+    key.local_port = *(__be16 *)(bytes + 2), key.remote_port = *(__be16 *)bytes;
+  }
+  running = bpf_map_lookup_elem(&ankus_latency_trips, &key);
+  if (running && running->window != window) running = 0;
+  if (how & TRIP_LEAVING)
+    step = ankus_trip_leaving(running, sequence, ip_length > headers ? ip_length - headers : 0);
+  else
+    step = bytes[13] & 16 /* ACK */ ? ankus_trip_arriving(running, bpf_ntohl(*(__be32 *)(bytes + 8))) : 0;
+  if (step == ANKUS_TRIP_BEGINS && how & TRIP_SAMPLED) {
+    fresh.at = bpf_ktime_get_ns();
+    fresh.expected = sequence + ip_length - headers;
+    ankus_latency_begun(owner, ANKUS_SEGMENT_ROUND_TRIP, 1);
+    (void)bpf_map_update_elem(&ankus_latency_trips, &key, &fresh, BPF_ANY);
+  } else if (step == ANKUS_TRIP_ENDS && running) {
+    ankus_latency_record(owner, ANKUS_SEGMENT_ROUND_TRIP, bpf_ktime_get_ns() - running->at);
+    (void)bpf_map_delete_elem(&ankus_latency_trips, &key);
+  } else if (step == ANKUS_TRIP_VOID) {
+    ankus_latency_begun(owner, ANKUS_SEGMENT_ROUND_TRIP, -1);
+    (void)bpf_map_delete_elem(&ankus_latency_trips, &key);
+  }
+  return 0;
+}
+
 static __always_inline int is_ip(const struct sk_buff *skb) {
   return skb->protocol == bpf_htons(0x0800) || skb->protocol == bpf_htons(0x86DD);
 }
@@ -271,6 +337,23 @@ static __always_inline __u32 service_of(__u64 cgroup) {
 static __always_inline int from_uplink(const struct sk_buff *skb) {
   const struct ankus_device *from = skb->skb_iif ? device_at(skb->skb_iif) : 0;
   return from && from->role == ANKUS_ROLE_UPLINK;
+}
+
+static __always_inline void trip(const struct sk_buff *skb, const struct ankus_device *device, __u32 ifindex,
+                                 int leaving, rule_t *rule) {
+  __u64 network = 0; /* a number, not a pointer, as global functions want it */
+
+  if (!rule->round_trips || !is_ip(skb)) return;
+  if (leaving) {
+    bpf_core_read(&network, sizeof network, &skb->data);
+  } else {
+    bpf_core_read(&network, sizeof network, &skb->head);
+    network += skb->network_header;
+  }
+  ankus_latency_trip(network,
+                     (skb->protocol == bpf_htons(0x86DD) ? TRIP_V6 : 0) |
+                         (leaving ? TRIP_LEAVING | (sampled(rule) ? TRIP_SAMPLED : 0) : 0),
+                     device->owner, rule->window, ifindex);
 }
 
 /* ------------------------------------------------------------------ towards the workload */
@@ -615,8 +698,12 @@ int BPF_PROG(ankus_latency_receive, struct sk_buff *skb) {
   if (!rule) return 0;
   device = device_at(dev->ifindex);
   if (device && in_host(dev, rule)) {
-    if (device->role == ANKUS_ROLE_WORKLOAD) device_out(skb, device, rule);
-    else if (!(device->flags & ANKUS_DEVICE_IFB)) uplink_in(skb, device, rule);
+    if (device->role == ANKUS_ROLE_WORKLOAD) {
+      device_out(skb, device, rule);
+      trip(skb, device, dev->ifindex, 1, rule);
+    } else if (!(device->flags & ANKUS_DEVICE_IFB)) {
+      uplink_in(skb, device, rule);
+    }
   }
   end(began);
   return 0;
@@ -633,9 +720,14 @@ int BPF_PROG(ankus_latency_queue, struct sk_buff *skb) {
   if (!in_host(dev, rule)) {
     if (!(dev->flags & IFF_LOOPBACK)) container_out(skb, rule);
   } else if ((device = device_at(dev->ifindex)) != 0) {
-    if (device->role == ANKUS_ROLE_WORKLOAD) device_in(skb, device, rule);
-    else if (device->flags & ANKUS_DEVICE_IFB) ifb_in(skb, rule);
-    else uplink_out(skb, dev, rule);
+    if (device->role == ANKUS_ROLE_WORKLOAD) {
+      trip(skb, device, dev->ifindex, 0, rule);
+      device_in(skb, device, rule);
+    } else if (device->flags & ANKUS_DEVICE_IFB) {
+      ifb_in(skb, rule);
+    } else {
+      uplink_out(skb, dev, rule);
+    }
   }
   end(began);
   return 0;

@@ -36,6 +36,7 @@ enum ankus_segment {
   ANKUS_SEGMENT_HOST_OUT,       /* device out to uplink out: routing, netfilter */
   ANKUS_SEGMENT_QDISC,          /* uplink out to qdisc_dequeue (net_dev_start_xmit without one) */
   ANKUS_SEGMENT_OUT,            /* container out (or device out) to the same: all of the path */
+  ANKUS_SEGMENT_ROUND_TRIP, /* TCP: device out to the device in of what acknowledges it */
   ANKUS_SEGMENTS
 };
 
@@ -101,7 +102,7 @@ struct ankus_latency_config {
   __u32 until;  /* jiffies; 0 = no window is open. Not reached: sample. Works if user space dies */
   __u32 shift;  /* 1 of 2^shift packets is sampled */
   __u32 window; /* number of the window: packets of an earlier one are not reported */
-  __u32 pad;
+  __u32 round_trips; /* 1: measure them, too */
   __u64 netns_cookie; /* the host's */
 };
 
@@ -121,6 +122,33 @@ struct ankus_latency_send {
   __u32 sequence;
   __u32 window;
 };
+
+/* A connection as the device sees it, and the byte whose acknowledgement it waits for; one at a time. */
+struct ankus_trip_key {
+  __u64 local[2], remote[2]; /* the workload's end first; IPv4 as ::ffff:a.b.c.d */
+  __be16 local_port, remote_port;
+  __u32 ifindex;
+};
+ANKUS_STATIC_ASSERT(sizeof(struct ankus_trip_key) == 40, "no holes in a hash key");
+struct ankus_trip {
+  __u64 at;
+  __u32 expected; /* acknowledgement number */
+  __u32 window;
+};
+
+enum ankus_trip_step { ANKUS_TRIP_NOTHING, ANKUS_TRIP_BEGINS, ANKUS_TRIP_ENDS, ANKUS_TRIP_VOID };
+
+/* What a segment that leaves means for the sample (0: none runs): nothing while one runs, unless its
+ * bytes are sent again, as then nobody can tell which sending is acknowledged (Karn). */
+static inline enum ankus_trip_step ankus_trip_leaving(const struct ankus_trip *running, __u32 sequence,
+                                                      __u32 length) {
+  if (!length) return ANKUS_TRIP_NOTHING;
+  if (!running) return ANKUS_TRIP_BEGINS;
+  return (__s32)(sequence - running->expected) < 0 ? ANKUS_TRIP_VOID : ANKUS_TRIP_NOTHING;
+}
+static inline enum ankus_trip_step ankus_trip_arriving(const struct ankus_trip *running, __u32 acknowledged) {
+  return running && (__s32)(acknowledged - running->expected) >= 0 ? ANKUS_TRIP_ENDS : ANKUS_TRIP_NOTHING;
+}
 
 #define ANKUS_READS 16
 

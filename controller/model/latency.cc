@@ -56,6 +56,10 @@ const LatencySegmentInfo& info_of(LatencySegment segment) {
        .from = "net_dev_queue in the container",
        .to = "qdisc_dequeue or net_dev_start_xmit",
        .spans_others = true},
+      {.name = "round-trip",
+       .from = "netif_receive_skb of the device",
+       .to = "net_dev_queue of the device, of the acknowledgement",
+       .spans_others = true},
   }};
   return all[static_cast<std::size_t>(segment)];
 }

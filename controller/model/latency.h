@@ -30,8 +30,9 @@ enum class LatencySegment : std::uint8_t {
   host_out,        ///< device to uplink: routing, netfilter
   qdisc,           ///< in the uplink's qdisc
   out,             ///< container to uplink sent (of a VM: device to uplink sent)
+  round_trip,      ///< TCP, device to its acknowledgement there: network and the other side
 };
-inline constexpr std::size_t kLatencySegments = 12;
+inline constexpr std::size_t kLatencySegments = 13;
 
 struct LatencySegmentInfo {
   std::string name;      ///< "host-in"

@@ -84,6 +84,7 @@ SegmentLatency segment_of(const ankus_latency_key& key, const ankus_latency_row&
 static_assert(kLatencySegments == ANKUS_SEGMENTS);
 static_assert(kHistogramBuckets == ANKUS_HISTOGRAM_BUCKETS);
 static_assert(static_cast<int>(LatencySegment::out) == ANKUS_SEGMENT_OUT);
+static_assert(static_cast<int>(LatencySegment::round_trip) == ANKUS_SEGMENT_ROUND_TRIP);
 static_assert(static_cast<int>(LatencySegment::send) == ANKUS_SEGMENT_SEND);
 
 Result<LatencySensor> LatencySensor::open(const Programs& programs, const Options& options) {
@@ -119,6 +120,7 @@ Result<LatencySensor> LatencySensor::open(const Programs& programs, const Option
       bpf::Map<std::uint64_t, ankus_latency_send>(sensor.object_->map("ankus_latency_sends"));
   sensor.reads_ =
       bpf::Map<std::uint64_t, ankus_latency_reads>(sensor.object_->map("ankus_latency_reads"));
+  sensor.trips_ = bpf::Map<ankus_trip_key, ankus_trip>(sensor.object_->map("ankus_latency_trips"));
   sensor.rows_ =
       bpf::Map<ankus_latency_key, ankus_latency_row>(sensor.object_->map("ankus_latency_rows"));
   sensor.config_ =
@@ -135,22 +137,24 @@ Result<void> LatencySensor::write_config(std::uint32_t until) const {
   config.until = until;
   config.shift = shift_;
   config.window = window_;
+  config.round_trips = round_trips_;
   config.netns_cookie = netns_cookie_;
   return config_.update(0, config);
 }
 
-Result<void> LatencySensor::begin(nanoseconds length, std::uint32_t one_in) {
+Result<void> LatencySensor::begin(nanoseconds length, std::uint32_t one_in, bool round_trips) {
   end();
   const auto jiffies = owner_->jiffies();
   if (!jiffies) return std::unexpected(jiffies.error());
-  for (const auto& erased :
-       {erase_all(packets_), erase_all(sends_), erase_all(reads_), erase_all(rows_)})
+  for (const auto& erased : {erase_all(packets_), erase_all(sends_), erase_all(reads_),
+                             erase_all(trips_), erase_all(rows_)})
     if (!erased) return erased;
   const std::vector<ankus_latency_cost> nothing(bpf::possible_cpus());
   const std::uint32_t zero = 0;
   if (auto done = bpf::map_update(cost_.fd(), &zero, nothing.data()); !done) return done;
   shift_ = std::min<std::uint32_t>(std::bit_width(std::max(one_in, 1U) - 1), kLeastSampling);
   ++window_;
+  round_trips_ = round_trips;
   for (const std::string& program : programs_) {
     auto link = bpf::attach_tracing(object_->program(program));
     if (!link) {

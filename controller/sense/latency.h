@@ -30,7 +30,9 @@ class LatencySensor {
 
   /// Forgets the last window and attaches. The kernel side stops counting by itself after `length`.
   /// `one_in` is rounded up to a power of two; of so many packets one is measured.
-  Result<void> begin(nanoseconds length, std::uint32_t one_in);
+  /// `round_trips`: also those of TCP beyond the workload's device, which needs no look into it and
+  /// so is what there is of a VM; a bit dearer.
+  Result<void> begin(nanoseconds length, std::uint32_t one_in, bool round_trips = false);
   /// What was counted since begin(); grows until the window is over. Also after end().
   Result<LatencyReading> read() const;
   /// Samples half as many packets from now on if the cost since the last call is above `budget`;
@@ -50,11 +52,13 @@ class LatencySensor {
   bpf::Map<std::uint64_t, ankus_latency_packet> packets_;
   bpf::Map<std::uint64_t, ankus_latency_send> sends_;
   bpf::Map<std::uint64_t, ankus_latency_reads> reads_;
+  bpf::Map<ankus_trip_key, ankus_trip> trips_;
   bpf::Map<ankus_latency_key, ankus_latency_row> rows_;
   bpf::Map<std::uint32_t, ankus_latency_config> config_;
   bpf::Map<std::uint32_t, ankus_latency_cost> cost_;
   const Programs* owner_ = nullptr;
   std::uint64_t netns_cookie_ = 0;
+  bool round_trips_ = false;
   std::uint32_t shift_ = 0, window_ = 0, until_ = 0;
   MonotonicTime began_{}, checked_{};
   std::uint64_t checked_events_ = 0;

@@ -398,6 +398,26 @@ TEST_F(Latency, AnAddressThatIsUsedAgainIsAnotherPacket) {
                                               << describe(reading);
 }
 
+// The uplink's queue holds what leaves for some ms, and its answer comes at once: that is the round
+// trip, though nobody has asked a socket for it.
+TEST_F(Latency, TheRoundTripBeyondTheDeviceNeedsNoSocket) {
+  for (const std::string server : {"10.77.0.2", "fd77::2"}) {
+    Lab lab("--routed" + std::string(kTwo));
+    ASSERT_EQ(run("tc qdisc add dev up0 root tbf rate 20mbit burst 20000 limit 200000").code, 0);
+    Measured measured(lab);
+    ASSERT_TRUE(measured.sensor().begin(seconds(60), 1, true));
+    ASSERT_NE(send_tcp(lab.container("web"), lab.server(), server, 7001, 1'000'000), 0);
+    measured.sensor().end();
+    const LatencyReading reading = measured.reading();
+    const SegmentLatency trip = measured.of(Segment::round_trip),
+                         queue = measured.of(Segment::qdisc);
+    EXPECT_GT(trip.coverage.measured, 3U) << describe(reading);
+    EXPECT_GT(trip.max, milliseconds(20)) << describe(reading);
+    EXPECT_LT(trip.max, queue.max + milliseconds(400)) << describe(reading);
+    EXPECT_GT(*quantile(trip.histogram, 0.9), *quantile(queue.histogram, 0.1)) << describe(reading);
+  }
+}
+
 TEST_F(Latency, WhatTcpHoldsBackIsNotTheHosts) {
   if (!bpf::has_tracepoint("tcp_sendmsg_locked"))
     GTEST_SKIP() << "no tracepoint tcp_sendmsg_locked";

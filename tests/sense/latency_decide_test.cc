@@ -43,6 +43,20 @@ TEST(LatencyPrint, TellsPacketsApartThatShareAnAddress) {
   EXPECT_NE(ankus_print(0, 0, 0, 0), 0U) << "0 is no packet's";
 }
 
+TEST(LatencyTrip, EndsWithTheAcknowledgementOfItsLastByteAlsoAcrossTheWrap) {
+  EXPECT_EQ(ankus_trip_leaving(nullptr, 100, 0), ANKUS_TRIP_NOTHING) << "nobody acknowledges that";
+  EXPECT_EQ(ankus_trip_leaving(nullptr, 100, 10), ANKUS_TRIP_BEGINS);
+  for (const std::uint32_t expected : {110U, 3U}) {
+    const ankus_trip running{.at = 1, .expected = expected, .window = 1};
+    EXPECT_EQ(ankus_trip_arriving(&running, expected - 5), ANKUS_TRIP_NOTHING);
+    EXPECT_EQ(ankus_trip_arriving(&running, expected), ANKUS_TRIP_ENDS);
+    EXPECT_EQ(ankus_trip_arriving(&running, expected + 1000), ANKUS_TRIP_ENDS);
+    EXPECT_EQ(ankus_trip_leaving(&running, expected, 10), ANKUS_TRIP_NOTHING) << "the next bytes";
+    EXPECT_EQ(ankus_trip_leaving(&running, expected - 10, 10), ANKUS_TRIP_VOID) << "sent again";
+  }
+  EXPECT_EQ(ankus_trip_arriving(nullptr, 5), ANKUS_TRIP_NOTHING);
+}
+
 TEST(LatencyPending, OnlyWhatHasAnOwnerHasBegun) {
   EXPECT_EQ(ankus_pending(ANKUS_AT_UPLINK_IN), static_cast<std::uint32_t>(ANKUS_SEGMENTS));
   EXPECT_EQ(ankus_pending(ANKUS_AT_CONTAINER_OUT), static_cast<std::uint32_t>(ANKUS_SEGMENTS));
