@@ -172,7 +172,7 @@ class OneWorkload {
     else if (is_better && (bounds_better || quicker.excess > 0) && slower.excess <= 0)
       c.effect = Effect::helped;
     else
-      c.effect = would_have_shown() ? Effect::no_effect : Effect::inconclusive;
+      c.effect = would_have_shown(background) ? Effect::no_effect : Effect::inconclusive;
     c.reason = figures() + ": " + why(c.effect, bounds_better || bounds_worse, quicker, slower);
     return c;
   }
@@ -232,17 +232,20 @@ class OneWorkload {
     return *after - *before > kLeastChange;
   }
 
-  bool would_have_shown() const {
+  /// Neither a fall nor a rise by `kVisible` fits between the bounds, or it would be too small to
+  /// count; what happened to the control group is taken off.
+  bool would_have_shown(const Background& background) const {
     Bounded before, after;
     for (const Segments& segment : segments_) {
       add(before, bounds_of(segment.before->slices, rule_.quantile, kUnseenRisk));
       add(after, bounds_of(segment.after->slices, rule_.quantile, kUnseenRisk));
     }
-    const auto within = [](nanoseconds high, nanoseconds low) {
+    const auto within = [](nanoseconds high, nanoseconds low, double moved) {
       return high != nanoseconds::max() &&
-             (!longer(high, low, kVisible) || high - low <= kLeastChange);
+             (!longer(high, low, kVisible * moved) || high - low <= kLeastChange);
     };
-    return within(after.high, before.low) && within(before.high, after.low);
+    const double moved = background.quicker < 1 ? background.quicker : background.slower;
+    return within(after.high, before.low, moved) && within(before.high, after.low, 1 / moved);
   }
 
   std::string figures() const {

@@ -183,8 +183,9 @@ class Model {
   void finish(Samples& window) const {
     // Connections that are open and have been elephants want to send, unless they pause.
     const bool always_on = scene_.elephants.off == nanoseconds::zero();
+    const bool over = &window == &after_ && scene_.after.elephants_stop;
     for (HeavySamples& heavy : window.heavy)
-      for (HeavySlice& slice : heavy.slices) slice.wanting |= always_on;
+      for (HeavySlice& slice : heavy.slices) slice.wanting |= always_on && !over;
   }
 
   // --- the uplink ------------------------------------------------------------------------------
@@ -250,6 +251,7 @@ class Model {
   /// What was queued keeps its place in the new order.
   void change() {
     side_ = scene_.after;
+    for (Flow& flow : flows_) flow.on = flow.on && !side_.elephants_stop;
     std::deque<Packet> all;
     for (auto& queue : queues_) {
       std::ranges::move(queue, std::back_inserter(all));
@@ -357,6 +359,7 @@ class Model {
       case What::loss_seen: return loss_seen(event.flow);
       case What::resume: flows_[event.flow].stopped = false; return pump(event.flow);
       case What::flow_on:
+        if (side_.elephants_stop) return;
         flows_[event.flow].on = true;
         if (scene_.elephants.off > nanoseconds::zero())
           post(now_ + exponential(scene_.elephants.on), What::flow_off, 0, event.flow);

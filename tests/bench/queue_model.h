@@ -45,8 +45,9 @@ struct Elephants {
 /// What one side of the experiment is like. Before and after may differ in more than the action.
 struct Side {
   Discipline discipline = Discipline::fifo;
-  double limit = 0;           ///< of the limited class: share of the link's rate
-  double service_factor = 1;  ///< how much slower the applications are
+  double limit = 0;             ///< of the limited class: share of the link's rate
+  bool elephants_stop = false;  ///< all of them, by themselves
+  double service_factor = 1;    ///< how much slower the applications are
 
   bool operator==(const Side&) const = default;
 };

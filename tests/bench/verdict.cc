@@ -105,8 +105,8 @@ struct Variant {
   const char* name;
   Effect truth;
   std::function<Scene(Chance&, std::uint64_t)> scene;
-  /// The load falls with the application, and the path gets quicker by that alone: it cannot be
-  /// known what the action did.
+  /// The load falls by itself, and the path gets quicker by that alone: it cannot be known what the
+  /// action did.
   bool or_inconclusive = false;
 };
 
@@ -162,6 +162,9 @@ const std::vector<Variant>& variants() {
        [](Chance& c, std::uint64_t s) {
          return with(quiet(c, s), {}, {.service_factor = c.scale(3, 20)});
        },
+       true},
+      {"confounded", "nothing changed, the elephants stop by themselves", Effect::no_effect,
+       [](Chance& c, std::uint64_t s) { return with(loaded(c, s), {}, {.elephants_stop = true}); },
        true},
       {"confounded", "elephants yield, the application slows down", Effect::helped,
        [](Chance& c, std::uint64_t s) {

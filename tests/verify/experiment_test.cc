@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verify/experiment.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <random>
+
+namespace ankus {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const std::vector<std::string> kObject{"bandwidth of eth0 (ifindex 2)"};
+
+MonotonicTime at(nanoseconds since_boot) { return {since_boot}; }
+
+Verdict verdict_of(Effect effect) { return {.effect = effect, .reason = "as the test wants"}; }
+
+Proposal proposal(Trial trial = Trial::experiment, VerifyRule rule = {}) {
+  return {.id = "p-1", .trial = trial, .objects = kObject, .rule = rule};
+}
+
+/// Through all phases from `now` on; returns what became of it and when.
+std::pair<Conclusion, MonotonicTime> run(Experiments& experiments, const Proposal& one,
+                                         Effect effect, MonotonicTime now) {
+  EXPECT_TRUE(experiments.begin(one, now));
+  if (one.trial == Trial::experiment) now = now + one.rule.within;
+  EXPECT_EQ(experiments.due(now), Due::write);
+  EXPECT_TRUE(experiments.may_write(std::nullopt, now));
+  experiments.written(now);
+  now = now + one.rule.settle;
+  EXPECT_EQ(experiments.due(now), Due::nothing);
+  now = now + one.rule.within;
+  EXPECT_EQ(experiments.due(now), Due::judge);
+  return {experiments.conclude(verdict_of(effect), now), now};
+}
+
+TEST(Experiments, GoThroughTheirPhasesInTime) {
+  Experiments experiments;
+  const VerifyRule rule;
+  ASSERT_TRUE(experiments.begin(proposal(), at(seconds(100))));
+  EXPECT_EQ(experiments.due(at(seconds(109))), Due::nothing);
+  EXPECT_EQ(experiments.running()->phase, Phase::before);
+  EXPECT_EQ(experiments.due(at(seconds(110))), Due::write);
+  EXPECT_EQ(experiments.due(at(seconds(111))), Due::write);  // until it is answered
+  ASSERT_TRUE(experiments.may_write(std::nullopt, at(seconds(111))));
+  experiments.written(at(seconds(112)));
+  EXPECT_EQ(experiments.due(at(seconds(113))), Due::nothing);
+  EXPECT_EQ(experiments.running()->phase, Phase::settling);
+  EXPECT_EQ(experiments.due(at(seconds(114))), Due::nothing);
+  EXPECT_EQ(experiments.running()->phase, Phase::after);
+  EXPECT_EQ(experiments.due(at(seconds(123))), Due::nothing);
+  EXPECT_EQ(experiments.due(at(seconds(124))), Due::judge);
+  EXPECT_TRUE(experiments.conclude(verdict_of(Effect::helped), at(seconds(124))).keep);
+  EXPECT_FALSE(experiments.running());
+  EXPECT_EQ(experiments.due(at(seconds(125))), Due::nothing);
+}
+
+TEST(Experiments, ALateLoopStillMeasuresAWholeWindow) {
+  Experiments experiments;
+  ASSERT_TRUE(experiments.begin(proposal(), at({})));
+  ASSERT_EQ(experiments.due(at(seconds(50))), Due::write);
+  ASSERT_TRUE(experiments.may_write(std::nullopt, at(seconds(50))));
+  experiments.written(at(seconds(50)));
+  EXPECT_EQ(experiments.due(at(seconds(90))), Due::nothing);  // the window begins only now
+  EXPECT_EQ(experiments.due(at(seconds(99))), Due::nothing);
+  EXPECT_EQ(experiments.due(at(seconds(100))), Due::judge);
+}
+
+TEST(Experiments, MustHelpToBeKept) {
+  for (const auto& [effect, keep] : {std::pair{Effect::helped, true},
+                                     {Effect::no_effect, false},
+                                     {Effect::harmed, false},
+                                     {Effect::inconclusive, false}}) {
+    Experiments experiments;
+    EXPECT_EQ(run(experiments, proposal(), effect, at({})).first.keep, keep) << to_text(effect);
+  }
+}
+
+TEST(Experiments, ThePolicyMayKeepTheInconclusive) {
+  Experiments experiments;
+  VerifyRule rule{.inconclusive = VerifyRule::Inconclusive::keep};
+  EXPECT_TRUE(
+      run(experiments, proposal(Trial::experiment, rule), Effect::inconclusive, at({})).first.keep);
+}
+
+TEST(Experiments, StandingActionsStayUnlessTheyHarm) {
+  for (const auto& [effect, keep] : {std::pair{Effect::helped, true},
+                                     {Effect::no_effect, true},
+                                     {Effect::harmed, false},
+                                     {Effect::inconclusive, true}}) {
+    Experiments experiments;
+    EXPECT_EQ(run(experiments, proposal(Trial::standing), effect, at({})).first.keep, keep)
+        << to_text(effect);
+  }
+}
+
+TEST(Experiments, StandingActionsMustHelpIfThePolicySaysSo) {
+  const VerifyRule rule{.require = VerifyRule::Require::better};
+  Experiments experiments;
+  EXPECT_FALSE(
+      run(experiments, proposal(Trial::standing, rule), Effect::no_effect, at({})).first.keep);
+}
+
+TEST(Experiments, AStandingActionWaitsForNoBaseline) {
+  Experiments experiments;
+  ASSERT_TRUE(experiments.begin(proposal(Trial::standing), at(seconds(5))));
+  EXPECT_EQ(experiments.due(at(seconds(5))), Due::write);
+  EXPECT_TRUE(experiments.may_write("no light workload is there", at(seconds(5))));
+}
+
+TEST(Experiments, OnlyOneAtATime) {
+  Experiments experiments;
+  ASSERT_TRUE(experiments.begin(proposal(), at({})));
+  Proposal other = proposal();
+  other.objects = {"RSS table of eth1 (ifindex 3)"};
+  const auto begun = experiments.begin(other, at(seconds(1)));
+  ASSERT_FALSE(begun);
+  EXPECT_EQ(begun.error().kind, ErrorKind::busy);
+  EXPECT_THAT(begun.error().text, HasSubstr("experiment p-1 is under way (before)"));
+}
+
+TEST(Experiments, WithoutABaselineNothingIsWritten) {
+  Experiments experiments;
+  ASSERT_TRUE(experiments.begin(proposal(), at({})));
+  ASSERT_EQ(experiments.due(at(seconds(10))), Due::write);
+  EXPECT_FALSE(experiments.may_write("web: 3 packets measured", at(seconds(10))));
+  EXPECT_FALSE(experiments.running());
+  EXPECT_EQ(experiments.records().at(kObject.front()).failures, 0u);
+  EXPECT_THAT(*experiments.refusal(kObject, at(seconds(11))), HasSubstr("3 packets measured"));
+  EXPECT_EQ(experiments.refusal(kObject, at(seconds(20))), std::nullopt);
+}
+
+TEST(Experiments, EachFailureDoublesTheWait) {
+  const VerifyRule rule{.back_off = seconds(60), .longest_back_off = seconds(1000)};
+  Experiments experiments;
+  MonotonicTime now = at({});
+  for (const int wait : {60, 120, 240, 480, 960, 1000, 1000}) {
+    const auto [conclusion, end] =
+        run(experiments, proposal(Trial::experiment, rule), Effect::no_effect, now);
+    EXPECT_EQ(conclusion.back_off, seconds(wait));
+    EXPECT_THAT(*experiments.refusal(kObject, end + (seconds(wait) - nanoseconds(1))),
+                HasSubstr("left alone"));
+    EXPECT_EQ(experiments.refusal(kObject, end + seconds(wait)), std::nullopt);
+    now = end + seconds(wait);
+  }
+}
+
+TEST(Experiments, AWriteThatFailedIsAFailure) {
+  Experiments experiments;
+  ASSERT_TRUE(experiments.begin(proposal(), at({})));
+  ASSERT_EQ(experiments.due(at(seconds(10))), Due::write);
+  const Conclusion conclusion = experiments.give_up("class 7a8c:10: EBUSY", at(seconds(10)));
+  EXPECT_FALSE(conclusion.keep);
+  EXPECT_EQ(conclusion.back_off, seconds(600));
+  EXPECT_THAT(*experiments.refusal(kObject, at(seconds(11))), HasSubstr("EBUSY"));
+}
+
+TEST(Experiments, WhatWasKeptForAWaitIsForgiven) {
+  const VerifyRule rule{.back_off = seconds(60)};
+  Experiments experiments;
+  const auto trial = proposal(Trial::experiment, rule);
+  MonotonicTime now = run(experiments, trial, Effect::harmed, at({})).second + seconds(60);
+  now = run(experiments, trial, Effect::helped, now).second;
+  EXPECT_EQ(experiments.records().at(kObject.front()).failures, 1u);
+  now = now + seconds(60 + 60);
+  experiments.withdrawn(kObject, rule, now);
+  EXPECT_EQ(experiments.records().at(kObject.front()).failures, 0u);
+  EXPECT_EQ(experiments.refusal(kObject, now + seconds(60)), std::nullopt);
+}
+
+TEST(Experiments, WhatIsWithdrawnAtOnceCountsAsFailed) {
+  const VerifyRule rule{.back_off = seconds(60)};
+  Experiments experiments;
+  MonotonicTime now = at({});
+  for (const unsigned failures : {1U, 2U, 3U}) {
+    now = run(experiments, proposal(Trial::experiment, rule), Effect::helped, now).second;
+    experiments.withdrawn(kObject, rule, now + seconds(1));
+    EXPECT_EQ(experiments.records().at(kObject.front()).failures, failures);
+    now = now + seconds(1) + wait_after(failures, rule);
+  }
+}
+
+TEST(Experiments, ObjectsAreADevicesTreeOrASingleKnob) {
+  const Device eth0{.name = "eth0", .ifindex = 2, .netns_cookie = 1};
+  const std::vector<Action> actions{
+      {.knob = knob::TcClass{.device = eth0, .handle = make_handle(kOurMajor, 0x10)}},
+      {.knob = knob::RootQdisc{.device = eth0}},
+      {.knob = knob::Membership{}}};
+  EXPECT_THAT(objects_of(actions),
+              ElementsAre("bandwidth of eth0 (ifindex 2)", "workloads' classes"));
+}
+
+// --- it cannot oscillate
+// ---------------------------------------------------------------------------
+
+/// A load as a function of time, and a controller that always wants to act: whenever the load is
+/// high it wants the action, when it is low it wants it back. The verdict is what a naive
+/// comparison of the load before and after would say, so that the load itself fools it as it likes.
+using LoadAt = std::function<double(nanoseconds)>;
+
+struct Life {
+  std::vector<nanoseconds> writes;
+  std::vector<nanoseconds> failures;
+  unsigned kept = 0;
+};
+
+Life live(const LoadAt& load, const VerifyRule& rule, nanoseconds length, bool withdraws) {
+  Experiments experiments;
+  Life life;
+  bool in_force = false;
+  double before = 0, sum = 0;
+  int count = 0;
+  for (nanoseconds now{}; now < length; now += seconds(1)) {
+    const MonotonicTime time{now};
+    const Phase old = experiments.running() ? experiments.running()->phase : Phase::writing;
+    const Due due = experiments.due(time);
+    if (due == Due::write) {
+      before = count > 0 ? sum / count : 0;
+      if (experiments.may_write(std::nullopt, time)) {
+        life.writes.push_back(now);
+        in_force = true;
+        experiments.written(time);
+      }
+    } else if (due == Due::judge) {
+      const double after = count > 0 ? sum / count : 0;
+      const Effect effect = after < before * 0.9   ? Effect::helped
+                            : after > before * 1.1 ? Effect::harmed
+                                                   : Effect::no_effect;
+      if (experiments.conclude(verdict_of(effect), time).keep) {
+        ++life.kept;
+      } else {
+        life.writes.push_back(now);
+        life.failures.push_back(now);
+        in_force = false;
+      }
+    } else if (!experiments.running()) {
+      if (!in_force && load(now) > 0.5)
+        (void)experiments.begin(proposal(Trial::experiment, rule), time);
+      if (in_force && withdraws && load(now) <= 0.5) {
+        life.writes.push_back(now);
+        in_force = false;
+        experiments.withdrawn(kObject, rule, time);
+      }
+    }
+    const Phase phase = experiments.running() ? experiments.running()->phase : Phase::writing;
+    if (phase != old) sum = count = 0;
+    sum += load(now);
+    ++count;
+  }
+  return life;
+}
+
+/// What the back-off series allows: each episode is at most two writes, and the next begins at the
+/// earliest back_off after its end.
+std::size_t most_writes(const VerifyRule& rule, nanoseconds length) {
+  const nanoseconds episode = rule.within + rule.settle + rule.within;
+  return 2 * (1 + static_cast<std::size_t>(length / (rule.back_off + episode)));
+}
+/// Failures in a row: the waits between them, back_off, twice that, ..., have to fit into the time.
+std::size_t most_failures(const VerifyRule& rule, nanoseconds length) {
+  std::size_t failures = 1;
+  nanoseconds wait = rule.back_off;
+  for (nanoseconds sum = wait; sum < length; sum += wait) {
+    ++failures;
+    wait = std::min(wait * 2, rule.longest_back_off);
+  }
+  return failures;
+}
+
+std::vector<LoadAt> adversaries(const VerifyRule& rule) {
+  std::vector<LoadAt> loads;
+  const auto seconds_of = [](nanoseconds time) {
+    return std::chrono::duration<double>(time).count();
+  };
+  const double loop = seconds_of(rule.within + rule.settle + rule.within),
+               wait = seconds_of(rule.back_off);
+  for (const double period :
+       {loop / 2, loop, 2 * loop, seconds_of(rule.within), 2 * seconds_of(rule.within), wait,
+        wait + loop, 2 * (wait + loop), 3.0, 7.0, 61.0, 3600.0})
+    for (const double phase : {0.0, 0.25, 0.5, 0.75}) {
+      loads.push_back([=](nanoseconds now) {
+        return std::fmod(seconds_of(now) / period + phase, 1) < 0.5 ? 1.0 : 0.0;
+      });
+      loads.push_back(
+          [=](nanoseconds now) { return std::fmod(seconds_of(now) / period + phase, 1); });
+    }
+  for (const std::uint64_t seed : {1, 2, 3, 4, 5, 6, 7, 8})
+    loads.push_back([=](nanoseconds now) {
+      std::uint64_t mixed =
+          seed * 0x9e3779b97f4a7c15 + static_cast<std::uint64_t>(now / seconds(1));
+      mixed = (mixed ^ mixed >> 31) * 0xbf58476d1ce4e5b9;
+      return static_cast<double>((mixed ^ mixed >> 29) % 1000) / 1000;
+    });
+  loads.push_back([](nanoseconds) { return 1.0; });
+  return loads;
+}
+
+TEST(Experiments, NoLoadMakesThemOscillate) {
+  for (const VerifyRule& rule :
+       {VerifyRule{}, VerifyRule{.back_off = seconds(30), .longest_back_off = seconds(3600)},
+        VerifyRule{.within = seconds(4), .settle = seconds(1), .back_off = seconds(1)}}) {
+    const nanoseconds length = seconds(8 * 3600);
+    for (const bool withdraws : {false, true})
+      for (const LoadAt& load : adversaries(rule)) {
+        const Life life = live(load, rule, length, withdraws);
+        EXPECT_LE(life.writes.size(), most_writes(rule, length));
+        // Between two episodes lies at least one wait; within one, at least settle and the window.
+        for (std::size_t i = 1; i < life.writes.size(); ++i)
+          EXPECT_GE(life.writes[i] - life.writes[i - 1],
+                    std::min(rule.back_off, rule.settle + rule.within));
+        if (life.kept == 0) {
+          EXPECT_LE(life.failures.size(), most_failures(rule, length));
+          EXPECT_LE(life.writes.size(), 2 * most_failures(rule, length) + 1);
+        }
+      }
+  }
+}
+
+TEST(Experiments, AnyVerdictsAtAllStayWithinTheSeries) {
+  // Not a load but the worst liar: verdicts and withdrawals at random, at any moment.
+  const VerifyRule rule{.within = seconds(4), .settle = seconds(1), .back_off = seconds(20)};
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    std::mt19937_64 random(seed);
+    Experiments experiments;
+    std::size_t writes = 0;
+    bool kept = false;
+    const nanoseconds length = seconds(20'000);
+    for (nanoseconds now{}; now < length; now += milliseconds(500)) {
+      const MonotonicTime time{now};
+      switch (experiments.due(time)) {
+        case Due::write:
+          if (random() % 4 == 0) {
+            writes += 2;  // written, failed, taken back
+            (void)experiments.give_up("refused", time);
+          } else if (experiments.may_write(std::nullopt, time)) {
+            ++writes;
+            experiments.written(time);
+          }
+          break;
+        case Due::judge:
+          kept = experiments.conclude(verdict_of(static_cast<Effect>(random() % 4)), time).keep;
+          writes += !kept;
+          break;
+        case Due::nothing:
+          if (experiments.running()) break;
+          if (kept && random() % 3 == 0) {
+            kept = false;
+            ++writes;
+            experiments.withdrawn(kObject, rule, time);
+          } else if (!kept) {
+            (void)experiments.begin(proposal(Trial::experiment, rule), time);
+          }
+          break;
+      }
+    }
+    // give_up() may come at once, so that an episode has no length of its own.
+    EXPECT_LE(writes, 2 * (1 + static_cast<std::size_t>(length / (rule.back_off + rule.within))));
+  }
+}
+
+TEST(Experiments, AThousandObjectsAreNotRememberedForEver) {
+  const VerifyRule rule{.back_off = seconds(1), .longest_back_off = seconds(10)};
+  Experiments experiments;
+  MonotonicTime now = at({});
+  for (int i = 0; i < 1000; ++i) {
+    Proposal one = proposal(Trial::experiment, rule);
+    one.objects = {"veth" + std::to_string(i)};
+    now = run(experiments, one, Effect::no_effect, now).second + seconds(1);
+  }
+  EXPECT_LT(experiments.records().size(), 10u);
+}
+
+}  // namespace
+}  // namespace ankus

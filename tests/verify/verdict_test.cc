@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verify/verdict.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "verify/slices.h"
+
+namespace ankus {
+namespace {
+
+using std::chrono::microseconds;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+constexpr std::uint64_t kFull = 23'000'000;  // bytes per second
+
+TEST(Verdict, MiceThatGotBetterAreHelped) {
+  const Verdict verdict = judge(window_of({light_of(1, milliseconds(10))}, {heavy_of(kFull)}),
+                                window_of({light_of(1, microseconds(100))}, {heavy_of(kFull)}), {});
+  EXPECT_EQ(verdict.effect, Effect::helped);
+  EXPECT_THAT(verdict.vetoes, IsEmpty());
+  EXPECT_THAT(verdict.reason, HasSubstr("web-1: p99 of its path"));
+  ASSERT_THAT(verdict.comparisons, SizeIs(1));
+  const Comparison& one = verdict.comparisons.front();
+  EXPECT_LE(one.before.low, one.before.value);
+  EXPECT_GT(one.before.low, one.after.high);
+  EXPECT_GT(one.moved_quicker, 0.8);
+  EXPECT_EQ(one.packets_before, 3000u);
+}
+
+TEST(Verdict, MiceThatGotWorseAreHarmed) {
+  EXPECT_EQ(judge(window_of({light_of(1, microseconds(100))}, {heavy_of(kFull)}),
+                  window_of({light_of(1, milliseconds(10))}, {heavy_of(kFull)}), {})
+                .effect,
+            Effect::harmed);
+}
+
+TEST(Verdict, OneHarmedOutweighsAllThatWereHelped) {
+  EXPECT_EQ(judge(window_of({light_of(1, milliseconds(10)), light_of(2, milliseconds(1))}),
+                  window_of({light_of(1, microseconds(100)), light_of(2, milliseconds(20))}), {})
+                .effect,
+            Effect::harmed);
+}
+
+TEST(Verdict, TheSameIsNoEffect) {
+  const Samples same = window_of({light_of(1, milliseconds(2))}, {heavy_of(kFull)});
+  EXPECT_EQ(judge(same, same, {}).effect, Effect::no_effect);
+}
+
+TEST(Verdict, LessThanTheMarginIsNoEffect) {
+  const Verdict verdict = judge(window_of({light_of(1, milliseconds(2), 20'000)}),
+                                window_of({light_of(1, microseconds(1900), 20'000)}), {});
+  EXPECT_EQ(verdict.effect, Effect::no_effect);
+}
+
+TEST(Verdict, WhatTheSensorCannotTellApartIsNoEffect) {
+  // Three times as long, but by 6 us.
+  EXPECT_EQ(judge(window_of({light_of(1, nanoseconds(700), 20'000)}),
+                  window_of({light_of(1, nanoseconds(2100), 20'000)}), {})
+                .effect,
+            Effect::no_effect);
+}
+
+TEST(Verdict, ElephantsThrottledToDeathVetoWhateverTheMiceGained) {
+  const Verdict verdict =
+      judge(window_of({light_of(1, milliseconds(10))}, {heavy_of(kFull)}),
+            window_of({light_of(1, microseconds(100))}, {heavy_of(kFull / 10)}), {});
+  EXPECT_EQ(verdict.effect, Effect::harmed);
+  ASSERT_THAT(verdict.vetoes, SizeIs(1));
+  EXPECT_EQ(verdict.vetoes.front().rule, "heavy throughput -20%");
+  EXPECT_EQ(verdict.vetoes.front().numbers,
+            "181 Mbit/s before, 18.1 Mbit/s after, in the seconds in which it wanted to send");
+}
+
+TEST(Verdict, ElephantsThatStoppedByThemselvesAreNoVetoAndNoCredit) {
+  HeavySamples gone = heavy_of(0);
+  for (HeavySlice& slice : gone.slices) slice.wanting = false;
+  const Verdict verdict = judge(window_of({light_of(1, milliseconds(10))}, {heavy_of(kFull)}),
+                                window_of({light_of(1, microseconds(100))}, {gone}), {});
+  EXPECT_THAT(verdict.vetoes, IsEmpty());
+  EXPECT_EQ(verdict.effect, Effect::inconclusive);
+  EXPECT_THAT(verdict.reason, HasSubstr("there was less traffic"));
+}
+
+TEST(Verdict, MoreTrafficIsNotChargedToTheAction) {
+  const Verdict verdict = judge(window_of({light_of(1, microseconds(100))}, {heavy_of(kFull / 4)}),
+                                window_of({light_of(1, milliseconds(10))}, {heavy_of(kFull)}), {});
+  EXPECT_EQ(verdict.effect, Effect::inconclusive);
+  EXPECT_THAT(verdict.reason, HasSubstr("there was more traffic"));
+}
+
+TEST(Verdict, WaitingForTheApplicationIsNotJudged) {
+  const Verdict slower =
+      judge(window_of({light_of(1, milliseconds(2), 3000, microseconds(300))}),
+            window_of({light_of(1, milliseconds(2), 3000, milliseconds(30))}), {});
+  EXPECT_EQ(slower.effect, Effect::no_effect);
+  const Comparison& one = slower.comparisons.front();
+  EXPECT_GT(*one.application_after, *one.application_before * 50);
+  EXPECT_EQ(judge(window_of({light_of(1, milliseconds(2), 3000, milliseconds(30))}),
+                  window_of({light_of(1, milliseconds(2), 3000, microseconds(300))}), {})
+                .effect,
+            Effect::no_effect);
+}
+
+TEST(Verdict, WhatUntouchedWorkloadsDidTooIsTakenOff) {
+  Samples before = window_of({light_of(1, milliseconds(10))}, {heavy_of(kFull)});
+  Samples after = window_of({light_of(1, milliseconds(2))}, {heavy_of(kFull)});
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::helped);
+  before.control = {light_of(7, milliseconds(5))};
+  after.control = {light_of(7, milliseconds(1))};
+  const Verdict verdict = judge(before, after, {});
+  EXPECT_EQ(verdict.effect, Effect::no_effect);
+  EXPECT_TRUE(verdict.comparisons.front().control);
+  // And what goes beyond it still counts.
+  after.watched = {light_of(1, microseconds(100))};
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::helped);
+}
+
+TEST(Verdict, WhatUntouchedWorkloadsSufferedTooIsNotCharged) {
+  Samples before = window_of({light_of(1, milliseconds(2))});
+  Samples after = window_of({light_of(1, milliseconds(10))});
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::harmed);
+  before.control = {light_of(7, milliseconds(1))};
+  after.control = {light_of(7, milliseconds(5))};
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::no_effect);
+}
+
+TEST(Verdict, TooFewPacketsSayNothing) {
+  const Verdict verdict = judge(window_of({light_of(1, milliseconds(10), 299)}),
+                                window_of({light_of(1, microseconds(100), 3000)}), {});
+  EXPECT_EQ(verdict.effect, Effect::inconclusive);
+  EXPECT_THAT(verdict.reason, HasSubstr("299 packets measured, 300 needed"));
+}
+
+TEST(Verdict, TooLittleCoverageSaysNothing) {
+  Samples after = window_of({light_of(1, microseconds(100))});
+  after.watched.front().segments.front().coverage = {.measured = 3000, .packets = 4000};
+  const Verdict verdict = judge(window_of({light_of(1, milliseconds(10))}), after, {});
+  EXPECT_EQ(verdict.effect, Effect::inconclusive);
+  EXPECT_THAT(verdict.reason, HasSubstr("75% of the packets measured, 80% needed"));
+}
+
+TEST(Verdict, AWindowThatIsNotSlicedSaysNothing) {
+  Samples before = window_of({light_of(1, milliseconds(10))});
+  before.watched.front().segments.front().slices =
+      slices_of(nanoseconds(0), milliseconds(10), 3000, 3);
+  EXPECT_EQ(judge(before, window_of({light_of(1, microseconds(100))}), {}).effect,
+            Effect::inconclusive);
+}
+
+TEST(Verdict, AWorkloadThatFellSilentLeavesNothingToCredit) {
+  const Verdict verdict =
+      judge(window_of({light_of(1, milliseconds(10)), light_of(2, milliseconds(10)),
+                       light_of(3, milliseconds(10))},
+                      {heavy_of(kFull)}),
+            window_of({light_of(1, microseconds(100)), light_of(2, microseconds(100), 10)},
+                      {heavy_of(kFull)}),
+            {});
+  EXPECT_EQ(verdict.effect, Effect::inconclusive);
+  EXPECT_THAT(verdict.reason, HasSubstr("others fell silent"));
+}
+
+TEST(Verdict, AStarvedWorkloadIsHarmedEvenIfNothingArrivesToBeMeasured) {
+  Samples after = window_of({light_of(1, milliseconds(10), 0)});
+  after.watched.front().tcp = {.packets_sent = 40, .retransmits = 38, .timeouts = 38};
+  const Verdict verdict = judge(window_of({light_of(1, milliseconds(10))}), after, {});
+  EXPECT_EQ(verdict.effect, Effect::harmed);
+  EXPECT_THAT(verdict.reason, HasSubstr("packets sent again"));
+}
+
+TEST(Verdict, PacketsLostOnThePathAreHarmThoughTheOthersAreQuick) {
+  Samples after = window_of({light_of(1, microseconds(100))});
+  after.watched.front().segments.front().lost = 600;
+  EXPECT_EQ(judge(window_of({light_of(1, milliseconds(10))}), after, {}).effect, Effect::harmed);
+}
+
+TEST(Verdict, TheCpuGuardVetoes) {
+  Samples before = window_of({light_of(1, milliseconds(10))});
+  Samples after = window_of({light_of(1, microseconds(100))});
+  before.host = {.softnet_drops = 2, .softnet_squeezes = 10};
+  after.host = {.softnet_drops = 900, .softnet_squeezes = 11};
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::harmed);
+  after.host.softnet_drops = 3;
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::helped);
+  after.host.softnet_squeezes = 500;
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::harmed);
+}
+
+TEST(Verdict, ASwarmOfTimeoutsInOneSecondIsNoVeto) {
+  const Samples before = window_of({light_of(1, milliseconds(10))}, {heavy_of(kFull)});
+  Samples after = window_of({light_of(1, microseconds(100))}, {heavy_of(kFull * 85 / 100)});
+  after.heavy.front().slices[3].timeouts = 40;
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::helped);
+  for (std::size_t i = 0; i < 10; ++i) after.heavy.front().slices[i].timeouts = 3 + i % 3;
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::harmed);
+}
+
+TEST(Verdict, TheBodyOfTheDistributionMayNotPayForItsTail) {
+  // The p99 stays where it was, but half of the packets now wait as long.
+  auto mostly_quick = slices_of(microseconds(5), microseconds(50), 2700);
+  auto half_slow = slices_of(microseconds(5), microseconds(50), 1500);
+  for (Histogram& slice : mostly_quick) slice.add(milliseconds(50), 30);
+  for (Histogram& slice : half_slow) slice.add(milliseconds(50), 150);
+  Samples before = window_of({light_of(1, milliseconds(1))}), after = before;
+  before.watched.front().segments.front().slices = mostly_quick;
+  after.watched.front().segments.front().slices = half_slow;
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::harmed);
+}
+
+TEST(Verdict, IsTheSameEachTimeAndWhateverTheOrder) {
+  const Samples before =
+      window_of({light_of(1, milliseconds(10)), light_of(2, milliseconds(3))}, {heavy_of(kFull)});
+  Samples after =
+      window_of({light_of(1, milliseconds(9)), light_of(2, milliseconds(4))}, {heavy_of(kFull)});
+  const Verdict first = judge(before, after, {});
+  EXPECT_EQ(judge(before, after, {}), first);
+  std::swap(after.watched[0], after.watched[1]);
+  EXPECT_EQ(judge(before, after, {}).effect, first.effect);
+}
+
+TEST(Verdict, SaysWhyAWindowIsNoBaseline) {
+  EXPECT_EQ(unfit(window_of({light_of(1, milliseconds(1))}), {}), std::nullopt);
+  EXPECT_THAT(*unfit(window_of({}), {}), HasSubstr("no light workload"));
+  EXPECT_THAT(*unfit(window_of({light_of(1, milliseconds(1), 12)}), {}),
+              HasSubstr("web-1: qdisc to uplink: 12 packets measured"));
+}
+
+TEST(Verdict, SurvivesEmptyWindows) {
+  EXPECT_EQ(judge({}, {}, {}).effect, Effect::inconclusive);
+  EXPECT_EQ(judge(window_of({light_of(1, milliseconds(1))}), {}, {}).effect, Effect::inconclusive);
+}
+
+}  // namespace
+}  // namespace ankus
