@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -36,9 +37,10 @@ class Measured {
     programs_ = std::make_unique<Programs>(std::move(*programs));
     auto table = FlowTable::open(*programs_);
     EXPECT_TRUE(table) << table.error().text;
-    EXPECT_TRUE(table->set_device({.ifindex = lab.ifindex("up0"), .uplink = true}));
-    EXPECT_TRUE(table->set_device({.ifindex = lab.ifindex("v-web"), .owner = kWeb}));
-    EXPECT_TRUE(table->set_device({.ifindex = lab.ifindex("v-backup"), .owner = kBackup}));
+    table_ = std::make_unique<FlowTable>(std::move(*table));
+    EXPECT_TRUE(table_->set_device({.ifindex = lab.ifindex("up0"), .uplink = true}));
+    EXPECT_TRUE(table_->set_device({.ifindex = lab.ifindex("v-web"), .owner = kWeb}));
+    EXPECT_TRUE(table_->set_device({.ifindex = lab.ifindex("v-backup"), .owner = kBackup}));
     auto sensor = LatencySensor::open(
         *programs_, {.max_packets = max_packets, .netns_cookie = own_netns_cookie().value_or(0)});
     EXPECT_TRUE(sensor) << sensor.error().text;
@@ -46,6 +48,7 @@ class Measured {
   }
 
   LatencySensor& sensor() { return *sensor_; }
+  const FlowTable& table() const { return *table_; }
   void begin(std::uint32_t one_in = 1, nanoseconds length = seconds(60)) {
     const auto done = sensor_->begin(length, one_in);
     EXPECT_TRUE(done) << done.error().text;
@@ -63,6 +66,7 @@ class Measured {
 
  private:
   std::unique_ptr<Programs> programs_;
+  std::unique_ptr<FlowTable> table_;
   std::unique_ptr<LatencySensor> sensor_;
 };
 
@@ -416,6 +420,74 @@ TEST_F(Latency, TheRoundTripBeyondTheDeviceNeedsNoSocket) {
     EXPECT_LT(trip.max, queue.max + milliseconds(400)) << describe(reading);
     EXPECT_GT(*quantile(trip.histogram, 0.9), *quantile(queue.histogram, 0.1)) << describe(reading);
   }
+}
+
+/// The id of this process's cgroup: the inode of its directory.
+std::uint64_t own_cgroup() {
+  const std::string mount =
+      run("sed -n 's/^[^ ]* \\([^ ]*\\) cgroup2 .*/\\1/p' /proc/mounts | head -1").output;
+  const std::string path = run("sed -n 's/^0:://p' /proc/self/cgroup").output;
+  struct stat status{};
+  EXPECT_EQ(
+      stat((mount.substr(0, mount.find('\n')) + path.substr(0, path.find('\n'))).c_str(), &status),
+      0)
+      << mount << path;
+  return status.st_ino;
+}
+
+TEST_F(Latency, AServiceOfTheHostIsKnownByItsCgroup) {
+  Lab lab("--routed" + std::string(kTwo));
+  Measured measured(lab);
+  constexpr WorkloadId kService = 3;
+  ASSERT_TRUE(measured.table().set_cgroup(own_cgroup(), kService));
+  measured.begin();
+  // Both ends run in this process's cgroup; the server's is outside the host's namespace.
+  ASSERT_NE(send_udp(lab.host(), lab.server(), "10.77.0.2", 7003, 30, 200, 30), 0);
+  ASSERT_NE(send_tcp(lab.host(), lab.server(), "10.77.0.2", 7001, 300'000), 0);
+  measured.sensor().end();
+  const LatencyReading reading = measured.reading();
+  const SegmentLatency qdisc = measured.of(Segment::qdisc, kService),
+                       in = measured.of(Segment::in, kService),
+                       read = measured.of(Segment::read, kService),
+                       both = measured.of(Segment::in_and_read, kService);
+  EXPECT_GT(qdisc.coverage.measured, 40U) << describe(reading);
+  EXPECT_EQ(qdisc.coverage.measured, qdisc.coverage.packets) << describe(reading);
+  EXPECT_GT(in.coverage.measured, 5U) << describe(reading);
+  EXPECT_GE(read.coverage.measured + both.coverage.measured, 30U) << describe(reading);
+  EXPECT_EQ(measured.of(Segment::host_out).coverage.packets, 0U) << "no container took part";
+}
+
+// What an uplink receives waits in the ifb's queue: a part of its way in, and shown by itself.
+TEST_F(Latency, TheIfbsQueueIsSeenOnTheWayIn) {
+  Lab lab("--routed --no-nat" + std::string(kTwo));
+  if (run("ip link add ifb9 type ifb").code != 0) GTEST_SKIP() << "no ifb in this kernel";
+  ASSERT_EQ(run("ip link set ifb9 up && tc qdisc add dev ifb9 root tbf rate 8mbit burst 2200 limit "
+                "100000 && "
+                "tc qdisc add dev up0 clsact && tc filter add dev up0 ingress protocol all u32 "
+                "match u32 0 0 action "
+                "mirred egress "
+                "redirect dev ifb9")
+                .output,
+            "");
+  Measured measured(lab);
+  ASSERT_TRUE(
+      measured.table().set_device({.ifindex = lab.ifindex("ifb9"), .uplink = true, .ifb = true}));
+  ASSERT_TRUE(measured.table().set_device(
+      {.ifindex = lab.ifindex("up0"), .uplink = true, .ingress_on_ifb = true}));
+  const std::string web = lab.value("LAB_C_web_ADDR4");
+  const UniqueFd receiver = datagrams(lab.container("web"), web, 7001);
+  const UniqueFd sender = datagrams(lab.server(), "10.77.0.2", 7000, web, 7001);
+  measured.begin();
+  burst(sender.get(), 20, 1000);
+  ASSERT_EQ(receive(receiver.get(), 20), 20);
+  measured.sensor().end();
+  const LatencyReading reading = measured.reading();
+  const SegmentLatency ifb = measured.of(Segment::ifb), way = measured.of(Segment::host_in);
+  EXPECT_EQ(way.coverage, (Coverage{.measured = 20, .packets = 20})) << describe(reading);
+  EXPECT_EQ(total(ifb.histogram), 20U) << describe(reading);
+  EXPECT_GT(ifb.max, milliseconds(15)) << describe(reading);
+  EXPECT_GE(way.sum, ifb.sum) << describe(reading);
+  EXPECT_LT(way.sum - ifb.sum, milliseconds(20)) << "the rest is short\n" << describe(reading);
 }
 
 TEST_F(Latency, WhatTcpHoldsBackIsNotTheHosts) {
