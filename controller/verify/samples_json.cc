@@ -93,9 +93,11 @@ class Reader {
   void whole(const char* key, T& into) {
     const json* found = find(key);
     if (found == nullptr) return;
-    const bool fits =
-        found->is_number_unsigned() &&
-        found->get<std::uint64_t>() <= static_cast<std::uint64_t>(std::numeric_limits<T>::max());
+    // What was made from a signed count and never written as text is a signed number.
+    const bool whole_number = found->is_number_unsigned() ||
+                              (found->is_number_integer() && found->get<std::int64_t>() >= 0);
+    const bool fits = whole_number && found->get<std::uint64_t>() <=
+                                          static_cast<std::uint64_t>(std::numeric_limits<T>::max());
     if (fits)
       into = static_cast<T>(found->get<std::uint64_t>());
     else
