@@ -43,6 +43,9 @@ FlowRules flow_rules(const Snapshot& snapshot, const Policy& policy) {
                   .elephant_calm = policy.elephant.calm,
                   .footprint_window = policy.footprint.window,
                   .footprint_calm = policy.footprint.calm};
+  rules.steers = std::ranges::any_of(policy.rules, [](const Rule& rule) {
+    return rule.receive || rule.rps || rule.xps || rule.irq || rule.vhost || rule.napi;
+  });
   const Shaping shaping = resolve_shaping(snapshot, policy);
   for (const ShapedLink& shaped : shaping.links) {
     rules.links.push_back(shaped_rules_for(policy, shaped.link.device, shaped.total));

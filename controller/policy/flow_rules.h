@@ -38,6 +38,7 @@ struct FlowRules {
   nanoseconds footprint_window{}, footprint_calm{};
   std::optional<BitRate> footprint_heavy;  ///< on that same link
   std::vector<LinkFlowRules> links;        ///< shaped ones first, then the other uplinks
+  bool steers = false;  ///< a rule speaks of queues, IRQs or threads: they must be looked at
 
   bool operator==(const FlowRules&) const = default;
 };
