@@ -146,6 +146,46 @@ TEST(Receive, AProtectedDeviceIsLeftAlone) {
             "guard.protect.devices has \"eth*\", which covers it");
 }
 
+TEST(ShippedPolicy, ElephantQueuesKeepsThemApart) {
+  const ParsedPolicy parsed = parse_policy(example::shipped("elephant-queues.toml"), "p.toml");
+  ASSERT_THAT(parsed.errors, IsEmpty());
+  EXPECT_EQ(parsed.policy.mode, Mode::advise);
+  Snapshot snapshot = skewed();
+  example::queues(snapshot, "eth0").buckets[0].elephant_packets_per_second = 89'000;
+  const Desired desired = evaluate(snapshot, parsed.policy);
+  EXPECT_THAT(desired.refusals, IsEmpty());
+  ASSERT_NE(wished(desired), nullptr);
+  EXPECT_GE(wished(desired)->at(0), 2u);
+  for (std::size_t entry = 1; entry < 8; ++entry) EXPECT_LT(wished(desired)->at(entry), 2u);
+}
+
+TEST(ShippedPolicy, KvmHostBalancesAndKeepsHeavyVmsNearby) {
+  const ParsedPolicy parsed = parse_policy(example::shipped("kvm-host.toml"), "p.toml");
+  ASSERT_THAT(parsed.errors, IsEmpty());
+  EXPECT_EQ(parsed.policy.mode, Mode::advise);
+  Snapshot snapshot = skewed();
+  snapshot.workloads[0].workload.cpus = example::cpus("2-3");
+  const Desired desired = evaluate(snapshot, parsed.policy);
+  EXPECT_THAT(desired.refusals, IsEmpty());
+  ASSERT_EQ(desired.wishes.size(), 4u);  // a table, two queues of the tap, one thread
+  EXPECT_THAT(*wished(desired), ElementsAre(0, 1, 2, 3, 1, 1, 2, 3));
+  for (std::size_t i = 1; i < 4; ++i)
+    EXPECT_EQ(desired.wishes[i].setting, Setting(example::cpus("6-7")));
+}
+
+TEST(ShippedPolicy, NumaLocalKeepsTheUplinkOnItsNode) {
+  const ParsedPolicy parsed = parse_policy(example::shipped("numa-local.toml"), "p.toml");
+  ASSERT_THAT(parsed.errors, IsEmpty());
+  EXPECT_EQ(parsed.policy.mode, Mode::advise);
+  const Desired desired = evaluate(example::steerable_host(), parsed.policy);
+  EXPECT_THAT(desired.refusals, IsEmpty());
+  ASSERT_EQ(desired.wishes.size(), 9u);  // four interrupts, four transmit queues, one thread
+  for (std::size_t i = 0; i < 8; ++i)
+    EXPECT_EQ(without(std::get<CpuSet>(desired.wishes[i].setting), example::cpus("0-1,4-5")),
+              CpuSet{});
+  EXPECT_EQ(desired.wishes[8].setting, Setting(example::cpus("2-3,6-7")));
+}
+
 TEST(Receive, KeepsElephantsApart) {
   Snapshot snapshot = skewed();
   example::queues(snapshot, "eth0").buckets[0].elephant_packets_per_second = 89'000;
