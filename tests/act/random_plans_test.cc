@@ -27,12 +27,47 @@ TreeWish random_tree(Dice& dice, const Device& device) {
   return tree;
 }
 
-Desired random_desired(Dice& dice, const Scene& s, const Device& eth1) {
+CpuSet random_cpus(Dice& dice, bool may_be_none) {
+  CpuSet set;
+  while (set.empty()) {
+    for (std::uint32_t cpu = 0; cpu < 3; ++cpu)  // 3 is no CPU for threads
+      if (dice.once_in(2)) set.cpus.push_back(cpu);
+    if (may_be_none) break;
+  }
+  return set;
+}
+
+/// Queues, interrupts and threads, some of them.
+void wish_steering(Desired& desired, Dice& dice, const Device& device,
+                   const std::vector<knob::ThreadAffinity>& threads) {
+  const auto wish = [&](const Knob& knob, const Setting& setting) {
+    desired.wishes.push_back({.knob = knob, .setting = setting, .reason = "test"});
+  };
+  if (dice.once_in(2)) {
+    Indirection table;
+    for (int i = 0; i < 16; ++i) table.queues.push_back(dice.below(4));
+    wish(knob::RssTable{device}, table);
+  }
+  for (std::uint32_t queue = 0; queue < 4; ++queue) {
+    if (dice.once_in(3)) wish(knob::RpsMask{device, queue}, random_cpus(dice, true));
+    if (dice.once_in(3)) wish(knob::XpsMask{device, queue}, random_cpus(dice, true));
+    if (dice.once_in(3))
+      wish(knob::IrqAffinity{device, device.name + "-rx-" + std::to_string(queue)},
+           random_cpus(dice, false));
+  }
+  for (const knob::ThreadAffinity& thread : threads)
+    if (dice.once_in(2)) wish(thread, random_cpus(dice, false));
+  if (dice.once_in(3)) wish(knob::IrqbalanceBans{}, BannedIrqs{{30 + dice.below(3), 40}});
+}
+
+Desired random_desired(Dice& dice, const Scene& s, const Device& eth1,
+                       const std::vector<knob::ThreadAffinity>& threads) {
   Desired desired;
   if (!dice.once_in(4)) wish_tree(desired, random_tree(dice, s.eth0));
   if (dice.once_in(2)) wish_tree(desired, random_tree(dice, eth1));
   if (dice.once_in(3)) wish_ingress(desired, s.eth0, s.ifb);
   if (!dice.once_in(3)) wish_members(desired, dice.below(4));
+  if (dice.once_in(2)) wish_steering(desired, dice, s.eth0, threads);
   return desired;
 }
 
@@ -44,9 +79,13 @@ TEST(RandomPlans, ApplyAndUndoIsIdentity) {
     const Device eth1 = s.kernel.add_device("eth1", 3);
     if (dice.once_in(4)) s.kernel.change(knob::RootQdisc{eth1}, Foreign{"tbf 1:"});
     if (dice.once_in(4)) s.kernel.change(knob::Clsact{s.eth0}, Foreign{"clsact with a filter"});
+    s.kernel.add_queues(s.eth0, 4, 16);
+    s.kernel.settings[knob::IrqbalanceBans{}] = BannedIrqs{};
+    const std::vector threads{s.kernel.add_thread(100), s.kernel.add_thread(101)};
+    if (dice.once_in(4)) s.kernel.managed.insert(knob::IrqAffinity{s.eth0, "eth0-rx-1"});
     const auto before = s.kernel.settings;
     for (int round = 0; round < 5; ++round) {
-      const Desired desired = random_desired(dice, s, eth1);
+      const Desired desired = random_desired(dice, s, eth1, threads);
       const Plan plan = s.plan(desired);
       if (dice.once_in(5) && !plan.actions.empty())
         s.kernel.fail_at =
@@ -73,7 +112,8 @@ TEST(RandomPlans, ApplyAndUndoIsIdentity) {
       for (const auto& [knob, setting] : s.kernel.settings) {
         const bool held = std::ranges::find(s.journal.held_list, knob, &HeldKnob::knob) !=
                           s.journal.held_list.end();
-        ASSERT_EQ(held, !before.contains(knob)) << "seed " << seed << ": " << to_text(knob);
+        const bool changed = !before.contains(knob) || !same_setting(before.at(knob), setting);
+        ASSERT_EQ(held, changed) << "seed " << seed << ": " << to_text(knob);
       }
     }
     const auto undone = s.undo();

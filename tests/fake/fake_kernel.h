@@ -18,7 +18,10 @@ namespace ankus {
 
 /// A kernel that is a map, with the kernel's rules for traffic control: a class needs its root and
 /// its parent, a queue its class; a root takes its classes along; a root cannot become another; a
-/// burst is kept in ticks of 64 ns; a device that goes takes all of its own along.
+/// burst is kept in ticks of 64 ns; a device that goes takes all of its own along. And with those
+/// for what changes in its place: a table has its size and names queues that there are, and follows
+/// their number while it is the default; CPUs that are no CPUs are cut away, for a thread those
+/// outside of its cpuset too; an interrupt and a thread need one that is left.
 class FakeKernel final : public Actuator {
  public:
   std::map<Knob, Setting> settings;  ///< what is absent is not in it
@@ -33,6 +36,33 @@ class FakeKernel final : public Actuator {
   std::set<Knob> unreadable;
   std::set<Knob> deaf;  ///< writes to them are acknowledged and have no effect
   bool rounds_bursts = true;
+
+  CpuSet cpus{{0, 1, 2, 3}};  ///< that there are
+  CpuSet cpuset{{0, 1, 2}};   ///< of all threads
+  std::set<Knob> managed;     ///< interrupts whose CPUs the kernel chooses
+  std::map<Device, std::uint32_t> queues;
+
+  /// Gives a device queues with their knobs, and a table unless `table_size` is 0.
+  void add_queues(const Device& device, std::uint32_t count, std::size_t table_size) {
+    queues[device] = count;
+    if (table_size != 0) settings[knob::RssTable{device}] = default_of(device, table_size);
+    for (std::uint32_t queue = 0; queue < count; ++queue) {
+      settings[knob::RpsMask{device, queue}] = CpuSet{};
+      settings[knob::XpsMask{device, queue}] = CpuSet{};
+      settings[knob::IrqAffinity{device, device.name + "-rx-" + std::to_string(queue)}] = cpus;
+    }
+  }
+  /// What `ethtool -L` does: a default table follows, as does, in `forgets_tables`, any other.
+  void change_queues(const Device& device, std::uint32_t count, bool forgets_tables) {
+    queues[device] = count;
+    auto& table = std::get<Indirection>(settings.at(knob::RssTable{device}));
+    if (table.is_default || forgets_tables) table = default_of(device, table.queues.size());
+  }
+  knob::ThreadAffinity add_thread(std::int32_t tid) {
+    knob::ThreadAffinity thread{.tid = tid, .started = 1, .name = "vhost-1"};
+    settings[thread] = cpuset;
+    return thread;
+  }
 
   Device add_device(const std::string& name, std::uint32_t ifindex) {
     Device device{.name = name, .ifindex = ifindex, .netns_cookie = 7};
@@ -80,6 +110,8 @@ class FakeKernel final : public Actuator {
     if (unreadable.contains(knob)) return fail_errno("read", EIO);
     if (!exists(knob)) return fail_errno(to_text(knob), ENODEV);
     const auto found = settings.find(knob);
+    if (found == settings.end() && is_part_of_something(knob))
+      return fail_errno(to_text(knob), ENOENT);
     return found == settings.end() ? Setting(Absent{}) : found->second;
   }
 
@@ -102,8 +134,52 @@ class FakeKernel final : public Actuator {
 
   bool has(const Knob& knob) const { return settings.contains(knob); }
 
+  /// It cannot be made: it is there as long as its queue, interrupt or thread is.
+  static bool is_part_of_something(const Knob& knob) {
+    return std::holds_alternative<knob::RpsMask>(knob) ||
+           std::holds_alternative<knob::XpsMask>(knob) ||
+           std::holds_alternative<knob::IrqAffinity>(knob) ||
+           std::holds_alternative<knob::ThreadAffinity>(knob);
+  }
+
+  Indirection default_of(const Device& device, std::size_t size) const {
+    Indirection table{.queues = std::vector<std::uint32_t>(size), .is_default = true};
+    for (std::size_t i = 0; i < size; ++i)
+      table.queues[i] = static_cast<std::uint32_t>(i % queues.at(device));
+    return table;
+  }
+
+  int set_table(const Device& device, Setting& now, const Setting& to) const {
+    const auto* wanted = std::get_if<Indirection>(&to);
+    auto& table = std::get<Indirection>(now);
+    if (wanted == nullptr) return EINVAL;
+    const Indirection made = default_of(device, table.queues.size());
+    if (wanted->is_default) return table = made, 0;
+    if (wanted->queues.size() != table.queues.size()) return EINVAL;
+    if (std::ranges::any_of(wanted->queues,
+                            [&](std::uint32_t queue) { return queue >= queues.at(device); }))
+      return EINVAL;
+    table = {.queues = wanted->queues, .is_default = wanted->queues == made.queues};
+    return 0;
+  }
+
+  int set_cpus(const Knob& knob, Setting& now, const Setting& to) const {
+    const auto* wanted = std::get_if<CpuSet>(&to);
+    if (wanted == nullptr) return EINVAL;
+    if (managed.contains(knob)) return EIO;
+    const bool thread = std::holds_alternative<knob::ThreadAffinity>(knob);
+    const CpuSet left = common(*wanted, thread ? cpuset : cpus);
+    if (left.empty() && (thread || std::holds_alternative<knob::IrqAffinity>(knob))) return EINVAL;
+    now = left;
+    return 0;
+  }
+
   int set(const Knob& knob, const Setting& to) {
     const auto now = settings.find(knob);
+    if (const auto* table = std::get_if<knob::RssTable>(&knob))
+      return now == settings.end() ? EOPNOTSUPP : set_table(table->device, now->second, to);
+    if (is_part_of_something(knob))
+      return now == settings.end() ? ENOENT : set_cpus(knob, now->second, to);
     if (now != settings.end() && std::holds_alternative<Foreign>(now->second)) return EEXIST;
     if (std::holds_alternative<Absent>(to)) {
       if (now == settings.end()) return ENOENT;
