@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include "act/kernel_knobs.h"
@@ -15,6 +17,14 @@ Result<std::string> file_of(const knob::IrqAffinity& knob, const KernelHandles& 
   if (found == irqs->end())
     return fail(ErrorKind::gone, to_text(knob) + ": the device has no such interrupt any more");
   return handles.procfs.root + "/irq/" + std::to_string(found->number) + "/smp_affinity_list";
+}
+
+/// EIO until 6.7. Later the file is read-only, and EPERM for who may open it all the same:
+/// kernel/irq/proc.c, irq_can_set_affinity.
+bool is_managed(int err, const std::string& path) {
+  struct stat facts{};
+  return err == EIO || err == EPERM ||
+         (err == EACCES && ::stat(path.c_str(), &facts) == 0 && (facts.st_mode & 0222) == 0);
 }
 
 }  // namespace
@@ -37,8 +47,11 @@ Result<Step> step_of(const knob::IrqAffinity& knob, const Setting& before, const
     const auto path = file_of(knob, *handles);
     if (!path) return std::unexpected(path.error());
     auto written = write_setting_file(*path, list);
-    // EIO until 6.7, EPERM (and a read-only file) later: kernel/irq/proc.c, irq_can_set_affinity.
-    if (!written && (written.error().err == EIO || written.error().err == EPERM))
+    // Where interrupts are remapped. Elsewhere the kernel takes any mask, finds out at the next
+    // interrupt, and leaves it where it was: drift.
+    if (!written && written.error().err == ENOSPC)
+      return with_context("CPU " + list + " has no interrupt vector left", written.error());
+    if (!written && is_managed(written.error().err, *path))
       return fail(ErrorKind::unsupported,
                   to_text(knob) + ": the kernel manages this interrupt's CPUs itself");
     return written;

@@ -103,24 +103,37 @@ Result<void> send_command(const UniqueFd& fd, std::string_view command) {
   return {};
 }
 
-/// One command in one connection, which irqbalance closes when it has obeyed.
-Result<std::string> ask(const Irqbalance& irqbalance, std::string_view command) {
-  const MonotonicTime end = now() + irqbalance.patience;
-  const auto fd = connect_in(irqbalance.directory);
-  if (!fd) return std::unexpected(fd.error());
-  if (auto sent = send_command(*fd, command); !sent) return std::unexpected(sent.error());
+/// What irqbalance has to say until it closes the connection, as it does after each command.
+Result<std::string> receive_until(MonotonicTime end, const UniqueFd& fd) {
   std::string answer;
   std::array<char, 4096> chunk;
   while (answer.size() < kLongestAnswer) {
-    if (auto ready = wait_for(*fd, POLLIN, end); !ready) return std::unexpected(ready.error());
-    const ssize_t size = ::recv(fd->get(), chunk.data(), chunk.size(), 0);
+    if (auto ready = wait_for(fd, POLLIN, end); !ready) return std::unexpected(ready.error());
+    const ssize_t size = ::recv(fd.get(), chunk.data(), chunk.size(), 0);
     if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    // It closes without reading the rest of what is longer than it reads.
     if (size < 0) return fail_errno("irqbalance: receive");
     if (size == 0) return answer;
     answer.append(chunk.data(), static_cast<std::size_t>(size));
   }
   return fail(ErrorKind::refused, "irqbalance: its answer has no end");
+}
+
+/// One command. An answer that nobody waits for any more would end irqbalance: it sends without
+/// MSG_NOSIGNAL. So a word that it ignores goes first, to find out whether it listens now.
+Result<std::string> ask(const Irqbalance& irqbalance, std::string_view command) {
+  const MonotonicTime begin = now();
+  const auto probe = connect_in(irqbalance.directory);
+  if (!probe) return std::unexpected(probe.error());
+  if (auto sent = send_command(*probe, "ping"); !sent) return std::unexpected(sent.error());
+  if (auto heard = receive_until(begin + irqbalance.patience / 2, *probe); !heard) return heard;
+
+  auto fd = connect_in(irqbalance.directory);
+  if (!fd) return std::unexpected(fd.error());
+  if (auto sent = send_command(*fd, command); !sent) return std::unexpected(sent.error());
+  auto answer = receive_until(begin + irqbalance.patience, *fd);
+  // It stopped between the two. One descriptor is less than irqbalance's life.
+  if (!answer && answer.error().kind == ErrorKind::busy) (void)fd->release();
+  return answer;
 }
 
 }  // namespace

@@ -58,7 +58,8 @@ TEST(IrqbalanceBans, AreOneCommandThatFits) {
       << "it would ban what is left of a cut number";
 }
 
-/// An irqbalance that listens at `path`, and gives one answer to one command.
+/// An irqbalance that listens at `path`, and gives one answer to one command. What it is asked
+/// before, only to see whether it listens, is no command of its.
 class FakeIrqbalance {
  public:
   explicit FakeIrqbalance(const std::string& path)
@@ -72,6 +73,16 @@ class FakeIrqbalance {
     EXPECT_EQ(::listen(fd_.get(), 1), 0);
   }
   void answer(std::string_view text) {
+    receive("");
+    EXPECT_EQ(command, "ping");
+    receive(text);
+  }
+
+  std::string command;
+  ucred sender{};
+
+ private:
+  void receive(std::string_view text) {
     const UniqueFd peer(::accept(fd_.get(), nullptr, nullptr));
     char buffer[500];
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
@@ -89,10 +100,6 @@ class FakeIrqbalance {
     (void)::send(peer.get(), text.data(), text.size(), MSG_NOSIGNAL);
   }
 
-  std::string command;
-  ucred sender{};
-
- private:
   UniqueFd fd_;
 };
 
