@@ -42,6 +42,9 @@ constexpr std::array kVerbs{
     Described{Verb::status, "status", "mode, sensors and downgrades, what is held, last verdict"},
     Described{Verb::workloads, "workloads", "containers, VMs and services with their footprints"},
     Described{Verb::flows, "flows", "the flows that moved most"},
+    Described{Verb::queues, "queues", "receive queue, IRQ, CPU, load: who serves whom"},
+    Described{Verb::latency, "latency", "how long this host keeps a workload's packets, and where"},
+    Described{Verb::tcp, "tcp", "how TCP fares: per workload, and connection by connection"},
     Described{Verb::check, "check", "parse and validate a policy; needs no daemon"},
     Described{Verb::plan, "plan", "the dry run: what would change, from what, to what, and why"},
     Described{Verb::apply, "apply", "make the host as the policy wants it"},
@@ -83,6 +86,20 @@ void add_options(CLI::App& app, Verb verb, Command& command, milliseconds& confi
     case Verb::opt_in:
       app.add_option("WORKLOAD", command.what, "its name or id")->required();
       break;
+    case Verb::latency:
+      app.add_option("WORKLOAD", command.what, "its name or id; else all");
+      app.add_option("--for", "how long to measure (5s)")->check(duration_into(command.window));
+      app.add_option("--one-in", command.one_in, "measure one of so many packets (16)")
+          ->check(CLI::Range(1, 65536));
+      app.add_flag("--csv", command.csv, "a line for each segment, for a spreadsheet");
+      break;
+    case Verb::tcp:
+      app.add_option("WORKLOAD|FLOW", command.what,
+                     "a workload's name or id, or a part of an address such as 10.0.0.7:443");
+      app.add_option("-n,--limit", command.limit, "at most so many connections")
+          ->check(CLI::Range(1, 10000));
+      app.add_flag("--csv", command.csv, "a line for each connection, for a spreadsheet");
+      break;
     case Verb::flows:
     case Verb::history:
       app.add_option("-n,--limit", command.limit, "at most so many")->check(CLI::Range(1, 10000));
@@ -94,6 +111,7 @@ void add_options(CLI::App& app, Verb verb, Command& command, milliseconds& confi
       break;
     case Verb::status:
     case Verb::workloads:
+    case Verb::queues:
     case Verb::confirm:
     case Verb::pause:
     case Verb::resume:
@@ -161,6 +179,11 @@ Call call_of(const Command& command, const std::string& policy_text) {
     case Verb::workloads: return {.method = "GET", .target = "/v1/workloads"};
     case Verb::flows: return {.method = "GET", .target = limited("/v1/flows")};
     case Verb::history: return {.method = "GET", .target = limited("/v1/history")};
+    case Verb::queues: return {.method = "GET", .target = "/v1/queues"};
+    case Verb::latency:
+      return post("/v1/latency",
+                  json{{"window_ms", command.window.count()}, {"one_in", command.one_in}});
+    case Verb::tcp: return {.method = "GET", .target = limited("/v1/tcp")};
     case Verb::doctor: return {.method = "GET", .target = "/v1/doctor"};
     case Verb::explain:
       return {.method = "GET", .target = "/v1/explain/" + percent_encoded(command.what)};

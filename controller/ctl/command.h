@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -17,6 +18,9 @@ enum class Verb {
   status,
   workloads,
   flows,
+  queues,
+  latency,
+  tcp,
   check,
   plan,
   apply,
@@ -39,10 +43,13 @@ struct Command {
   std::string socket = "/run/ankus/control.sock";
   bool json = false;
   std::optional<std::string> policy;  ///< check, plan, apply: a file
-  std::string what;                   ///< rollback, explain, opt-out, opt-in: an id or a name
-  bool all = false;                   ///< rollback
+  std::string what;  ///< rollback, explain, opt-out, opt-in, latency, tcp: an id or a name
+  bool all = false;  ///< rollback
   std::optional<milliseconds> confirm_within;
-  std::size_t limit = 0;        ///< flows, history; 0: the daemon's default
+  std::size_t limit = 0;        ///< flows, tcp, history; 0: the daemon's default
+  milliseconds window{5000};    ///< latency: how long is measured
+  std::uint32_t one_in = 16;    ///< latency: of so many packets one is measured
+  bool csv = false;             ///< latency, tcp
   milliseconds interval{1000};  ///< watch
   std::size_t times = 0;        ///< watch: 0 is until interrupted
 

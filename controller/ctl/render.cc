@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "ctl/render_latency.h"
 #include "ctl/reply.h"
 
 namespace ankus::ctl {
@@ -43,7 +44,7 @@ std::string policies_text(const json& reply) {
 
 std::string verdict_text(const json& verdict, Style style) {
   return state_word(text_of(verdict, "verdict"), style) + " (plan " + text_of(verdict, "plan") +
-         ", " + text_of(verdict, "time") + "): " + text_of(verdict, "text");
+         "): " + text_of(verdict, "text");
 }
 
 std::string counters_text(const json& counters) {
@@ -133,6 +134,8 @@ std::string render_status(const json& reply, Style style) {
   text += head_line("policies", policies_text(reply), style);
   if (const json& verdict = field(reply, "verdict"); verdict.is_object())
     text += head_line("verdict", verdict_text(verdict, style), style);
+  if (const std::string trial = text_of(reply, "trial", ""); !trial.empty())
+    text += head_line("trial", trial, style);
   if (const json& conntrack = field(reply, "conntrack"); conntrack.is_object())
     text += head_line("conntrack",
                       std::string(flag_of(conntrack, "active")
@@ -279,6 +282,8 @@ std::string render_outcome(const json& reply, Style style) {
   } else if (field(reply, "error").is_null()) {
     text += state + of_plan + "\n";
   }
+  for (const json& note : list_of(reply, "note_lines"))
+    if (note.is_string()) text += printable(note.get_ref<const std::string&>(), kLongText) + "\n";
   if (flag_of(reply, "held")) text += "held: nothing is applied again until `ankusctl resume`\n";
   return text;
 }
@@ -308,6 +313,8 @@ std::string render_explain(const json& reply, Style style) {
       text += "  " + printable(line.get_ref<const std::string&>(), kLongText) + "\n";
   if (const json& verdict = field(reply, "verdict"); verdict.is_object())
     text += "\nverdict: " + verdict_text(verdict, style) + "\n";
+  if (const json& judged = field(reply, "judged"); judged.is_object())
+    text += "\n" + render_judged(judged, style);
   if (const json& plan = field(reply, "plan"); plan.is_object())
     text += "\n" + render_plan(plan, style);
   if (const json& workload = field(reply, "workload"); workload.is_object())

@@ -12,6 +12,8 @@
 #include "base/version.h"
 #include "ctl/check.h"
 #include "ctl/render.h"
+#include "ctl/render_host.h"
+#include "ctl/render_latency.h"
 
 namespace ankus::ctl {
 namespace {
@@ -56,12 +58,18 @@ std::string error_text(const json& body, int status) {
   return "ankusd answers with status " + std::to_string(status) + " and no reason";
 }
 
-std::string rendered(Verb verb, const json& body, Style style) {
-  switch (verb) {
+std::string rendered(const Command& command, const json& body, Style style) {
+  switch (command.verb) {
     case Verb::watch:
     case Verb::status: return render_status(body, style);
     case Verb::workloads: return render_workloads(body, style);
     case Verb::flows: return render_flows(body, style);
+    case Verb::queues: return render_queues(body, style);
+    case Verb::latency:
+      return command.csv ? latency_csv(body, command.what)
+                         : render_latency(body, command.what, style);
+    case Verb::tcp:
+      return command.csv ? tcp_csv(body, command.what) : render_tcp(body, command.what, style);
     case Verb::plan: return render_plan(body, style);
     case Verb::apply:
     case Verb::confirm:
@@ -98,6 +106,23 @@ Answer ask(const Command& command, const std::string& policy_text, Style style) 
   const auto reply =
       call(command.socket, http_request(request.method, request.target, request.body),
            patience_for(command));
+  if (!reply) return fault(code_of(reply.error().failure), reply.error().text);
+  return answer_of(command, *reply, style);
+}
+
+/// Opens a window, waits until it is over, and tells what was counted in it. A window that is open
+/// already is waited for as well.
+Answer measure(const Command& command, Style style) {
+  const Call begin = call_of(command, "");
+  auto reply = call(command.socket, http_request(begin.method, begin.target, begin.body),
+                    patience_for(command));
+  while (reply && reply->status == 200) {
+    const json body = json::parse(reply->body, nullptr, /*allow_exceptions=*/false);
+    if (!body.is_object() || !body.value("measuring", false)) break;
+    const double left = body.value("left_s", 0.0);
+    std::this_thread::sleep_for(milliseconds(static_cast<int>(left * 1000) + 200));
+    reply = call(command.socket, http_request("GET", "/v1/latency", ""), patience_for(command));
+  }
   if (!reply) return fault(code_of(reply.error().failure), reply.error().text);
   return answer_of(command, *reply, style);
 }
@@ -151,7 +176,7 @@ Answer answer_of(const Command& command, const HttpReply& reply, Style style) {
   if (command.json)
     answer.out = printed(body, command.verb == Verb::watch ? -1 : 2);
   else if (reply.status < 400 || body.contains("actions"))
-    answer.out = rendered(command.verb, body, style);
+    answer.out = rendered(command, body, style);
   return answer;
 }
 
@@ -169,7 +194,8 @@ ExitCode run(const Command& command, Style style, bool on_terminal, std::ostream
   if (command.verb == Verb::watch) return watch(command, style, on_terminal, out, err);
   const Answer answer = command.verb == Verb::check
                             ? check_policy(policy_text, *command.policy, command.json)
-                            : ask(command, policy_text, style);
+                        : command.verb == Verb::latency ? measure(command, style)
+                                                        : ask(command, policy_text, style);
   print(answer, out, err);
   return answer.code;
 }

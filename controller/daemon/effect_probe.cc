@@ -124,6 +124,13 @@ Result<Look> EffectProbe::look(const Snapshot& snapshot, MonotonicTime now) {
     reading_ = *reading;
     look.latency = std::move(*reading);
   }
+  std::map<WorkloadId, TcpHealth> tcp;
+  if (const auto reading = observer_->tcp())
+    for (const TcpTotals& totals : reading->totals)
+      tcp[totals.workload] = {.packets_sent = totals.segments_sent,
+                              .retransmits = totals.retransmits,
+                              .timeouts = totals.timeouts,
+                              .bytes_delivered = totals.acknowledged.count};
   for (const WorkloadState& state : snapshot.workloads) {
     const auto usage = observer_->usage().find(state.workload.id);
     if (usage == observer_->usage().end()) continue;
@@ -132,7 +139,8 @@ Result<Look> EffectProbe::look(const Snapshot& snapshot, MonotonicTime now) {
          .name = state.workload.name,
          .weight = state.footprint.weight,
          .moved = {usage->second.transmitted.count + usage->second.received.count},
-         .elephants = state.footprint.elephants});
+         .elephants = state.footprint.elephants,
+         .tcp = tcp[state.workload.id]});
   }
   look.host = host_totals(snapshot);
   return look;

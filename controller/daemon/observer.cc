@@ -17,6 +17,9 @@ constexpr seconds kEndedFlow{2};
 constexpr seconds kIdleFlowWhenFull{5};
 constexpr seconds kConntrackEvery{5};
 constexpr seconds kScanEvery{5};
+constexpr seconds kQueuesEvery{2};
+constexpr seconds kQueuesWanted{30};
+constexpr std::uint32_t kTcpOneIn = 16;
 constexpr std::uint32_t kLoopback = 1;
 /// No device's header: a row that an earlier run left is never taken for what it should be now.
 constexpr std::uint32_t kNotAttached = ~0U;
@@ -58,9 +61,7 @@ Result<std::unique_ptr<Observer>> Observer::open(Options options) {
       host_roots(), WorkloadIds(1, kLastWorkload, self->options_.numbers.rows));
   if (!inventory) return std::unexpected(inventory.error());
   self->inventory_ = std::make_unique<WorkloadInventory>(std::move(*inventory));
-  const std::string cgroup = host_roots().cgroup;
-  self->topology_ = std::make_unique<TopologyReader>(TopologyRoots{.cgroup = cgroup});
-  self->threads_ = std::make_unique<NetThreads>(ThreadRoots{.cgroup = cgroup});
+  self->open_host_sensors(host_roots().cgroup);
   const auto cookie = own_netns_cookie();
   if (!cookie) return std::unexpected(cookie.error());
   self->netns_cookie_ = *cookie;
@@ -126,6 +127,62 @@ Result<void> Observer::refresh(MonotonicTime now) {
   return {};
 }
 
+/// What fails here is a line in `status`.
+void Observer::open_host_sensors(const std::string& cgroup) {
+  topology_ = std::make_unique<TopologyReader>(TopologyRoots{.cgroup = cgroup});
+  threads_ = std::make_unique<NetThreads>(ThreadRoots{.cgroup = cgroup});
+  if (auto queues = QueueSensor::open())
+    queues_ = std::move(*queues);
+  else
+    troubles_["receive queues"] = queues.error().text;
+  auto tcp = TcpSensor::open(*programs_);
+  auto started = tcp ? tcp->start(kTcpOneIn) : Result<void>(std::unexpected(tcp.error()));
+  if (started)
+    tcp_ = std::move(*tcp);
+  else
+    troubles_["TCP's health"] = started.error().text;
+}
+
+Result<TcpReading> Observer::tcp() const {
+  if (tcp_) return tcp_->read();
+  const auto why = troubles_.find("TCP's health");
+  return fail(ErrorKind::unsupported, "TCP's health is not seen on this host" +
+                                          (why == troubles_.end() ? "" : ": " + why->second));
+}
+
+/// A connection without a workload's cgroup is its namespace's.
+void Observer::tell_namespaces() {
+  if (!tcp_) return;
+  std::map<std::uint64_t, WorkloadId> owners;
+  for (const WorkloadState& state : snapshot_.workloads)
+    if (state.workload.identity.netns_inode != 0)
+      owners[state.workload.identity.netns_inode] = state.workload.id;
+  for (const auto& [inode, owner] : owners)
+    if (const auto known = namespaces_.find(inode);
+        known == namespaces_.end() || known->second != owner)
+      if (auto done = tcp_->set_namespace(inode, owner); !done)
+        troubles_["TCP's health"] = done.error().text;
+  for (const auto& [inode, owner] : namespaces_)
+    if (!owners.contains(inode)) (void)tcp_->forget_namespace(inode);  // nobody is in it
+  namespaces_ = std::move(owners);
+}
+
+void Observer::want_queues(MonotonicTime now) { queues_wanted_until_ = now + kQueuesWanted; }
+
+void Observer::read_queues(MonotonicTime now) {
+  if (!queues_ || (!rules_.steers && now >= queues_wanted_until_)) {
+    snapshot_.queues.clear();
+    return;
+  }
+  if (now - queues_read_at_ < kQueuesEvery && !snapshot_.queues.empty()) return;
+  queues_read_at_ = now;
+  std::vector<Device> devices;
+  for (const Link& link : snapshot_.links)
+    if ((link.kind.empty() && link.device.ifindex != kLoopback) || link.tap || link.kind == "veth")
+      devices.push_back(link.device);
+  snapshot_.queues = queues_->look(devices, now);
+}
+
 /// CPUs and threads. Without them nothing is steered, and everything else goes on.
 void Observer::read_host(MonotonicTime now) {
   if (auto topology = topology_->read(now)) {
@@ -139,6 +196,7 @@ void Observer::read_host(MonotonicTime now) {
   for (const WorkloadState& state : snapshot_.workloads)
     if (state.workload.kind == WorkloadKind::vm) workloads.push_back(state.workload);
   snapshot_.threads = threads_->read(workloads, snapshot_.links, now);
+  read_queues(now);
 }
 
 /// The next run must know a number before the kernel side does, and nothing of its former workload
@@ -191,6 +249,7 @@ Result<void> Observer::find_workloads(MonotonicTime now) {
     if (!owners.contains(cgroup))
       (void)table_.forget_cgroup(cgroup);  // a stale row names nobody who lives
   cgroups_ = std::move(owners);
+  tell_namespaces();
   return {};
 }
 
@@ -407,6 +466,8 @@ std::vector<SensorState> Observer::sensors() const {
 
 std::vector<std::string> Observer::downgrades() const {
   std::vector<std::string> lines = programs_->downgrades;
+  if (tcp_)
+    for (const std::string& line : tcp_->downgrades()) lines.push_back(line);
   for (const std::string& line : attachments_->downgrades()) lines.push_back(line);
   for (const auto& [what, why] : troubles_)
     if (what != "conntrack") lines.push_back(what + ": " + why);

@@ -14,6 +14,8 @@
 #include "sense/attachments.h"
 #include "sense/flow_table.h"
 #include "sense/links.h"
+#include "sense/queues.h"
+#include "sense/tcp_health.h"
 #include "sense/threads.h"
 #include "sense/topology.h"
 #include "sense/workloads.h"
@@ -58,6 +60,10 @@ class Observer {
   /// Totals of each workload, as of the last refresh.
   const std::map<WorkloadId, Usage>& usage() const { return usage_; }
   std::uint64_t netns_cookie() const { return netns_cookie_; }
+  /// How TCP fares; an Error where this kernel does not tell.
+  Result<TcpReading> tcp() const;
+  /// Queues are looked at while a policy steers them, and for a while after somebody asked.
+  void want_queues(MonotonicTime now);
   bool conntrack_seen() const { return counters_[ANKUS_COUNT_HIT_CONNTRACK] != 0; }
 
   FlowTable& table() { return table_; }
@@ -79,6 +85,9 @@ class Observer {
   Result<void> take_over_maps();
   Result<void> find_workloads(MonotonicTime now);
   void read_host(MonotonicTime now);
+  void read_queues(MonotonicTime now);
+  void open_host_sensors(const std::string& cgroup);
+  void tell_namespaces();
   void take_numbers(const WorkloadScan& scan);
   void attach_workloads();
   void measure(MonotonicTime now);
@@ -93,6 +102,10 @@ class Observer {
   std::unique_ptr<WorkloadInventory> inventory_;
   std::unique_ptr<TopologyReader> topology_;
   std::unique_ptr<NetThreads> threads_;
+  std::optional<QueueSensor> queues_;
+  std::optional<TcpSensor> tcp_;
+  std::map<std::uint64_t, WorkloadId> namespaces_;  ///< as the TCP sensor knows them
+  MonotonicTime queues_read_at_, queues_wanted_until_;
   std::uint64_t netns_cookie_ = 0;
 
   Snapshot snapshot_;

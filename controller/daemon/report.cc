@@ -242,11 +242,53 @@ json counters(const Counters& counters) {
           {"classed_probation", counters[ANKUS_COUNT_CLASS_PROBATION]}};
 }
 
+namespace {
+
+json counted(const SegmentSamples& segment) {
+  Histogram all;
+  for (const Histogram& slice : segment.slices) all += slice;
+  json rows = json::array();
+  for (std::size_t bucket = 0; bucket < kHistogramBuckets; ++bucket)
+    if (all.counts[bucket] != 0)
+      rows.push_back({{"from_ns", lower_bound(bucket)}, {"count", all.counts[bucket]}});
+  return rows;
+}
+
+/// Of each watched workload, segment by segment: before and after.
+json distributions(const Judged& judged) {
+  json rows = json::array();
+  for (const LightSamples& after : judged.after.watched) {
+    const auto before =
+        std::ranges::find(judged.before.watched, after.workload, &LightSamples::workload);
+    if (before == judged.before.watched.end()) continue;
+    for (const SegmentSamples& segment : after.segments) {
+      const auto then = std::ranges::find(before->segments, segment.name, &SegmentSamples::name);
+      if (then == before->segments.end()) continue;
+      rows.push_back(
+          {{"workload", after.name},
+           {"segment", segment.name},
+           {"waits_for", segment.kind == SegmentKind::application ? "application" : "path"},
+           {"before", counted(*then)},
+           {"after", counted(segment)},
+           {"coverage_before", share_of(then->coverage).of_one},
+           {"coverage_after", share_of(segment.coverage).of_one}});
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
 json judged(const Judged& judged) {
-  return {{"plan", judged.proposal.id},         {"trial", to_text(judged.proposal.trial)},
-          {"kept", judged.conclusion.keep},     {"text", judged.conclusion.reason},
-          {"verdict", to_json(judged.verdict)}, {"before", to_json(judged.before)},
-          {"after", to_json(judged.after)}};
+  return {{"plan", judged.proposal.id},
+          {"trial", to_text(judged.proposal.trial)},
+          {"kept", judged.conclusion.keep},
+          {"text", judged.conclusion.reason},
+          {"verdict", to_json(judged.verdict)},
+          {"before", to_json(judged.before)},
+          {"after", to_json(judged.after)},
+          {"window_s", seconds_of(judged.after.length)},
+          {"distributions", distributions(judged)}};
 }
 
 std::string metrics(const Snapshot& snapshot, const Counters& counters, std::size_t flows,

@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "daemon/doctor.h"
 #include "daemon/report.h"
+#include "daemon/report_host.h"
 #include "policy/flow_rules.h"
 
 namespace ankus {
@@ -71,6 +72,17 @@ Reply Requests::answer(const Request& request) {
     case Verb::flows:
       return {.body = report::flows(parts_.observer.flows(), parts_.controller.snapshot(),
                                     limit_of(request, 20, 1000))};
+    case Verb::queues:
+      parts_.observer.want_queues(parts_.clock.monotonic());
+      return {.body = report::queues(parts_.observer.snapshot())};
+    case Verb::latency: return latency();
+    case Verb::measure: return measure(request);
+    case Verb::tcp: {
+      const auto reading = parts_.observer.tcp();
+      if (!reading) return reply_of(reading.error());
+      return {.body = report::tcp(*reading, parts_.controller.snapshot(),
+                                  limit_of(request, 20, 10'000))};
+    }
     case Verb::plan:
     case Verb::plan_policy: return plan(request);
     case Verb::history: return history(request);
@@ -269,6 +281,36 @@ Reply Requests::rollback(const Request& request) {
   return {.status = 500, .body = std::move(reply)};
 }
 
+Reply Requests::latency() {
+  const EffectProbe& probe = parts_.controller.probe();
+  std::optional<nanoseconds> left;
+  if (probe.until()) left = std::max(nanoseconds(0), *probe.until() - parts_.clock.monotonic());
+  json body = report::latency(probe.latency(), parts_.controller.snapshot(), left);
+  body["downgrades"] = probe.downgrades();
+  return {.body = std::move(body)};
+}
+
+/// Opens a window, unless one is open: then that one is what is told of.
+Reply Requests::measure(const Request& request) {
+  const auto number = [&](const char* key, std::int64_t standard) {
+    const auto found = request.body.find(key);
+    if (found == request.body.end()) return standard;
+    return found->is_number_integer() ? found->get<std::int64_t>() : std::int64_t{-1};
+  };
+  const std::int64_t window = number("window_ms", 5000), one_in = number("one_in", 16);
+  if (window < 100 || window > 60'000)
+    return error_reply(400, "bad_request", "window_ms must be a whole number from 100 to 60000");
+  if (one_in < 1 || one_in > 65'536)
+    return error_reply(400, "bad_request", "one_in must be a whole number from 1 to 65536");
+  EffectProbe& probe = parts_.controller.probe();
+  if (!probe.until())
+    if (auto begun = probe.begin(milliseconds(window), parts_.clock.monotonic(),
+                                 static_cast<std::uint32_t>(one_in));
+        !begun)
+      return reply_of(begun.error());
+  return latency();
+}
+
 Reply Requests::history(const Request& request) {
   const auto events = parts_.journal.events(limit_of(request, 100, 10'000), "");
   if (!events) return error_reply(500, "failed", events.error().text);
@@ -315,15 +357,22 @@ Reply Requests::explain(const std::string& id) {
         lines.push_back(to_text(h.knob) + ": " + to_text(h.original) + " -> " + to_text(h.written) +
                         " (" + h.reason + ")");
   const json past = events ? report::history(*events) : json::array();
+  json verdict;
+  if (events)
+    for (const PastEvent& event : *events)
+      if (event.event.kind == "verdict")
+        verdict = json::parse(event.event.json, nullptr, /*allow_exceptions=*/false);
   if (lines.empty() && past.empty())
     return error_reply(404, "not_found",
                        "no workload, plan or action is called " + ankus::quoted(id));
   if (lines.empty()) lines.push_back("nothing of it is in force");
-  return {.body = {{"kind", is_plan ? "plan" : "action"},
-                   {"id", id},
-                   {"title", (is_plan ? "plan " : "action ") + id},
-                   {"lines", lines},
-                   {"history", past}}};
+  json body{{"kind", is_plan ? "plan" : "action"},
+            {"id", id},
+            {"title", (is_plan ? "plan " : "action ") + id},
+            {"lines", lines},
+            {"history", past}};
+  if (verdict.is_object()) body["judged"] = std::move(verdict);
+  return {.body = std::move(body)};
 }
 
 }  // namespace ankus

@@ -29,6 +29,8 @@ class Requests {
   Reply rollback(const Request& request);
   Reply explain(const std::string& id);
   Reply history(const Request& request);
+  Reply latency();
+  Reply measure(const Request& request);
   Reply done(Result<void> result, const std::string& text);
 
   Parts parts_;

@@ -101,6 +101,7 @@ Samples SampleWindow::samples() const {
       if (later == nullptr || earlier == nullptr) continue;
       heavy.slices.push_back({.length = looks_[i].at - looks_[i - 1].at,
                               .moved = {growth(later->moved.count, earlier->moved.count)},
+                              .timeouts = growth(later->tcp.timeouts, earlier->tcp.timeouts),
                               .wanting = later->elephants > 0 && earlier->elephants > 0});
     }
     samples.heavy.push_back(std::move(heavy));

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "ctl/table.h"
+
+namespace ankus::ctl {
+
+/// Receive queue, IRQ, CPU, load: who serves whom.
+std::string render_queues(const nlohmann::json& reply, Style style);
+
+/// `what`: a workload's name or id, or a part of an endpoint; empty for all.
+std::string render_tcp(const nlohmann::json& reply, const std::string& what, Style style);
+std::string tcp_csv(const nlohmann::json& reply, const std::string& what);
+
+}  // namespace ankus::ctl
