@@ -108,13 +108,16 @@ static __always_inline int sampled(rule_t *rule) {
 static __always_inline struct ankus_latency_row *row_of(__u32 workload, __u32 segment) {
   struct ankus_latency_key key = {.workload = workload, .segment = segment};
   struct ankus_latency_row *row = bpf_map_lookup_elem(&ankus_latency_rows, &key), *none;
+  struct ankus_latency_cost *own;
   __u32 zero = 0;
 
   if (row) return row;
   none = bpf_map_lookup_elem(&ankus_latency_zero, &zero);
   if (!none) return 0;
   (void)bpf_map_update_elem(&ankus_latency_rows, &key, none, BPF_NOEXIST);
-  return bpf_map_lookup_elem(&ankus_latency_rows, &key);
+  row = bpf_map_lookup_elem(&ankus_latency_rows, &key);
+  if (!row && (own = cost()) != 0) own->no_room += 1;
+  return row;
 }
 
 /* The functions below are global, so that the verifier goes through each once. */
@@ -417,6 +420,7 @@ static __always_inline void device_in(struct sk_buff *skb, const struct ankus_de
   fresh.point = ANKUS_AT_DEVICE_IN;
   fresh.length = h.length;
   if (h.protocol == 17) fresh.flags |= ANKUS_PACKET_DATAGRAM;
+  if (h.protocol == 6) fresh.flags |= ANKUS_PACKET_STREAM;
   ankus_latency_begun(owner, ANKUS_SEGMENT_STACK_IN, 1);
   if (fresh.flags & ANKUS_PACKET_WHOLE) ankus_latency_begun(owner, ANKUS_SEGMENT_IN, 1);
   if (packet) *packet = fresh;
@@ -882,7 +886,8 @@ int BPF_PROG(ankus_latency_consumed, struct sk_buff *skb) {
   packet = packet_at((__u64)skb, rule);
   if (packet && packet->point == ANKUS_AT_UPLINK_OUT && packet->flags & ANKUS_PACKET_NO_QUEUE) {
     sent((__u64)skb, packet);
-  } else if (packet && packet->flags & ANKUS_PACKET_DATAGRAM && packet->point <= ANKUS_AT_SOCKET) {
+  } else if (packet && ((packet->flags & ANKUS_PACKET_DATAGRAM && packet->point <= ANKUS_AT_SOCKET) ||
+                        (packet->flags & ANKUS_PACKET_STREAM && packet->point == ANKUS_AT_DEVICE_IN))) {
     is_read((__u64)skb, packet);
   } else if (packet) {
     if (packet->point == ANKUS_AT_UPLINK_OUT) {

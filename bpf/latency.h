@@ -80,7 +80,8 @@ enum ankus_packet_flag {
   ANKUS_PACKET_WHOLE = 2,    /* `first` is where the segment that covers all of the path begins */
   ANKUS_PACKET_ALIAS = 4,    /* under the address of its data, which a raw socket's clone shares */
   ANKUS_PACKET_ONLY_SEND = 8, /* not sampled for its own sake */
-  ANKUS_PACKET_DATAGRAM = 16  /* UDP: if it is freed at its end, that is since it was read */
+  ANKUS_PACKET_DATAGRAM = 16, /* UDP: if it is freed at its end, that is since it was read */
+  ANKUS_PACKET_STREAM = 32    /* TCP: if it is freed at a device's end, a VM's reader has taken it */
 };
 
 /* What is read from a packet's headers. */
@@ -112,7 +113,7 @@ struct ankus_latency_cost {
   __u64 timed;   /* of those, measured (1 of 256) */
   __u64 time;    /* ns in all measured ones, both clock reads included */
   __u64 sampled; /* packets chosen */
-  __u64 no_room; /* of those, the table had no place for */
+  __u64 no_room; /* of those, the table had no place for; or there was none for a row */
   __u64 reused;  /* entries of packets that had vanished without a tracepoint */
 };
 

@@ -25,7 +25,7 @@ const LatencySegmentInfo& info_of(LatencySegment segment) {
        .application = true},
       {.name = "stack-and-read",
        .from = "net_dev_queue of the device",
-       .to = "skb_copy_datagram_iovec",
+       .to = "skb_copy_datagram_iovec, or consume_skb by a VM's reader",
        .towards_workload = true,
        .application = true},
       {.name = "in",

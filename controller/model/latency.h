@@ -22,7 +22,8 @@ enum class LatencySegment : std::uint8_t {
   ifb,             ///< the ifb's qdisc alone, a part of host_in
   stack_in,        ///< device to socket
   read,            ///< socket to read: waits for the application
-  stack_and_read,  ///< device to read, where nothing fires at the socket
+  stack_and_read,  ///< device to read, where nothing fires at the socket; of a VM: until it takes
+                   ///< it
   in,              ///< uplink to socket
   in_and_read,     ///< uplink to read, where nothing fires at the socket
   send,            ///< tcp_sendmsg to the first device: TCP's own queue and windows
