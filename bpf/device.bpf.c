@@ -16,6 +16,14 @@ static __always_inline int load(void *context, __u32 offset, void *to, __u32 len
 
 static __always_inline __u64 packet_cgroup(void *context) { return bpf_skb_cgroup_id(context); }
 
+static __always_inline void load_arrival(void *context, struct arrival *arrival) {
+  const struct __sk_buff *skb = context;
+
+  arrival->hash = skb->hash;
+  arrival->queue = skb->queue_mapping; /* on receive: counted from 1 (skb_record_rx_queue) */
+  arrival->segments = skb->gso_segs;
+}
+
 static __always_inline int begin(struct packet *p, struct __sk_buff *skb, __u32 role) {
   p->context = skb;
   p->ifindex = skb->ifindex;
@@ -70,7 +78,8 @@ int ankus_uplink_receives(struct __sk_buff *skb) {
   struct packet p = {};
 
   if (!rule || !begin(&p, skb, ANKUS_ROLE_UPLINK)) return PASS_ON;
-  if (!(p.device->flags & ANKUS_DEVICE_INGRESS_ON_IFB)) (void)at_uplink(&p, (__be16)skb->protocol, 0, rule);
+  if (p.device->flags & ANKUS_DEVICE_INGRESS_ON_IFB) only_count_arrival(&p, (__be16)skb->protocol);
+  else (void)at_uplink(&p, (__be16)skb->protocol, 0, rule);
   return PASS_ON;
 }
 

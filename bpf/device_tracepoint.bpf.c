@@ -16,6 +16,23 @@ static __always_inline int load(void *context, __u32 offset, void *to, __u32 len
 
 static __always_inline __u64 packet_cgroup(void *context) { return cgroup_of(context); }
 
+struct sk_buff___arrival {
+  __u32 hash;
+  unsigned int end; /* offset of skb_shared_info from head */
+} KERNEL;
+struct skb_shared_info {
+  unsigned short gso_segs;
+} KERNEL;
+
+static __always_inline void load_arrival(void *context, struct arrival *arrival) {
+  struct sk_buff *skb = context;
+  struct sk_buff___arrival *more = context;
+
+  arrival->hash = more->hash;
+  arrival->queue = skb->queue_mapping;
+  arrival->segments = BPF_CORE_READ((struct skb_shared_info *)(skb->head + more->end), gso_segs);
+}
+
 static __always_inline void see(struct sk_buff *skb, int entering) {
   const struct ankus_config *rule;
   struct packet p = {};
@@ -33,7 +50,8 @@ static __always_inline void see(struct sk_buff *skb, int entering) {
   if (!entering && p.length > p.device->header_bytes) p.length -= p.device->header_bytes;
   p.now = now_jiffies();
   if (p.device->role == ANKUS_ROLE_WORKLOAD) at_workload(&p, skb->protocol, entering, rule);
-  else if (!(entering && (p.device->flags & ANKUS_DEVICE_INGRESS_ON_IFB))) (void)at_uplink(&p, skb->protocol, !entering, rule);
+  else if (entering && (p.device->flags & ANKUS_DEVICE_INGRESS_ON_IFB)) only_count_arrival(&p, skb->protocol);
+  else (void)at_uplink(&p, skb->protocol, !entering, rule);
 }
 
 SEC("tp_btf/netif_receive_skb")

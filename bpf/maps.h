@@ -58,6 +58,13 @@ struct {
 } ankus_usage SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, ANKUS_RSS_ENTRIES);
+  __type(key, __u32);
+  __type(value, struct ankus_rss_entry);
+} ankus_rss SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 1);
   __type(key, __u32);

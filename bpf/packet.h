@@ -16,6 +16,14 @@ static __always_inline int load(void *context, __u32 offset, void *to, __u32 len
 /* The cgroup of the local socket that sends the packet, 0 if none does. */
 static __always_inline __u64 packet_cgroup(void *context);
 
+/* By which receive queue, and with which hash, the NIC brought a packet. */
+struct arrival {
+  __u32 hash;     /* 0: none */
+  __u32 queue;    /* counted from 1, 0: not told */
+  __u32 segments; /* on the wire: the host merges them (GRO) */
+};
+static __always_inline void load_arrival(void *context, struct arrival *arrival);
+
 struct packet {
   void *context;
   const struct ankus_device *device;
@@ -193,6 +201,31 @@ static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow,
   return class ? class : p->device->probation_class;
 }
 
+/* Files what an uplink receives under its entry of the NIC's indirection table. */
+static __always_inline void count_arrival(struct packet *p, const struct ankus_flow *flow) {
+  struct ankus_rss_entry *entry;
+  struct arrival arrival = {};
+  __u32 row;
+
+  load_arrival(p->context, &arrival);
+  if (!arrival.segments) arrival.segments = 1;
+  row = p->device->rss_first + (arrival.hash & (p->device->rss_size - 1));
+  entry = bpf_map_lookup_elem(&ankus_rss, &row);
+  if (!entry) return;
+  if (!arrival.hash) {
+    entry->unhashed += arrival.segments; /* row 0: the hash is 0 */
+    return;
+  }
+  entry->packets += arrival.segments;
+  if (flow && (flow->flags & ANKUS_FLOW_ELEPHANT)) entry->elephant_packets += arrival.segments;
+  entry->queues += (__u64)arrival.queue * arrival.segments;
+}
+
+/* An uplink's packet whose flow is looked after at the ifb that it goes to next. */
+static __always_inline void only_count_arrival(struct packet *p, __be16 protocol) {
+  if (p->device->rss_size) count_arrival(p, parse(p, protocol) ? flow_of(p) : 0);
+}
+
 /* A packet at an uplink, or at the ifb behind it. Returns its class as skb->priority wants it
  * (HTB obeys a priority that names one of its classes before any filter), 0 for none. */
 static __always_inline __u32 at_uplink(struct packet *p, __be16 protocol, int leaving,
@@ -224,6 +257,7 @@ static __always_inline __u32 at_uplink(struct packet *p, __be16 protocol, int le
     fast = ankus_fast_after(flow, p->direction, p->now, p->length, rule->fast_window, p->device->fast_bytes,
                             rule->fast_hold);
   }
+  if (!leaving && p->device->rss_size) count_arrival(p, flow);
   if (!p->device->major) return 0;
   return (__u32)p->device->major << 16 | class_of(p, flow, fast, rule);
 }

@@ -15,10 +15,11 @@ extern "C" {
 #endif
 
 /* Bumped whenever a layout below changes: pinned maps of another version are not reused. */
-#define ANKUS_WIRE_VERSION 2
+#define ANKUS_WIRE_VERSION 3
 
 #define ANKUS_MAX_WORKLOADS 4096
 #define ANKUS_MAX_DEVICES 8192
+#define ANKUS_RSS_ENTRIES 4096 /* of all devices' indirection tables together */
 
 /* A flow as the wire beyond the uplink sees it (after NAT), both directions in one entry: the end
  * that sorts first is a. Zone is conntrack's, and 0 for what crosses an uplink, where tuples are
@@ -81,6 +82,14 @@ struct ankus_device {
   __u32 admission_burst;
   __u16 major;        /* of the tree on it, 0 = only watch */
   __u16 probation_class;
+  __u32 rss_first, rss_size; /* of an uplink: its rows in ankus_rss; a power of two, 0 = not counted */
+};
+
+/* Per CPU and entry of an indirection table: what came with a hash that is for it; only ever grows. */
+struct ankus_rss_entry {
+  __u64 packets, elephant_packets;
+  __u64 queues;   /* sum of the packets' receive queues, counted from 1; 0 = not told */
+  __u64 unhashed; /* in a table's first row: packets that no hash came with */
 };
 
 /* Written by user space only. Row 0 is for traffic whose owner is not known and has no lease. */

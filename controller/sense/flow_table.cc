@@ -138,6 +138,8 @@ Result<void> FlowTable::set_device(const SensedDevice& device) const {
   raw.admission_burst = clamp32(device.admission_burst.count);
   raw.major = device.major;
   raw.probation_class = device.probation_class;
+  raw.rss_first = device.table_rows.first;
+  raw.rss_size = device.table_rows.size;
   return devices_.update(device.ifindex, raw);
 }
 

@@ -26,6 +26,12 @@ struct FlowTiming {
   std::uint64_t netns_cookie = 0;
 };
 
+/// Where the kernel side counts what came for each entry of an indirection table.
+struct TableRows {
+  std::uint32_t first = 0, size = 0;  ///< size 0: not counted
+  bool operator==(const TableRows&) const = default;
+};
+
 /// A device as the kernel side needs to know it.
 struct SensedDevice {
   std::uint32_t ifindex = 0;
@@ -39,6 +45,7 @@ struct SensedDevice {
   Bytes admission_burst;
   std::uint16_t major = 0;  ///< of the tree on it; 0: only watched
   std::uint16_t probation_class = 0;
+  TableRows table_rows;  ///< of an uplink, from BucketCounts
   bool operator==(const SensedDevice&) const = default;
 };
 

@@ -14,6 +14,8 @@
 #include "fake/fake_clock.h"
 #include "fake/fake_journal.h"
 #include "netns/support.h"
+#include "sense/attachments.h"
+#include "sense/bucket_counts.h"
 #include "sense/queues.h"
 #include "vm/nic_wire.h"
 
@@ -267,7 +269,7 @@ TEST_F(Nic, TheSensorSeesQueuesTablesInterruptsAndRates) {
   EXPECT_EQ(queues.driver, wire_->driver());
   EXPECT_THAT(queues.receive, SizeIs(4));
   ASSERT_TRUE(queues.table);
-  EXPECT_THAT(queues.table->queues, SizeIs(is("vmxnet3") ? 8 : 128));
+  EXPECT_THAT(queues.table->queues, SizeIs(128));
   EXPECT_TRUE(queues.table_is_default);
   for (std::uint32_t queue = 0; queue < 4; ++queue) {
     const auto irq = std::ranges::find(queues.irqs, std::optional(queue), &QueueIrq::receive_queue);
@@ -279,6 +281,116 @@ TEST_F(Nic, TheSensorSeesQueuesTablesInterruptsAndRates) {
     EXPECT_GT(queues.receive[queue].packets_per_second, 10) << queue;
   }
 }
+
+/// Counts nic0's packets by entry of its table.
+class NicBuckets : public Nic, public testing::WithParamInterface<bool> {
+ protected:
+  void SetUp() override {
+    Nic::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    auto programs = Programs::load({.max_flows = 1024});
+    ASSERT_TRUE(programs) << programs.error().text;
+    programs_.emplace(std::move(*programs));
+    auto flows = FlowTable::open(*programs_);
+    ASSERT_TRUE(flows);
+    flows_.emplace(std::move(*flows));
+    ASSERT_TRUE(
+        flows_->set_timing({.elephant_bytes = {20'000}, .netns_cookie = nic_.netns_cookie}));
+    counts_.emplace(programs_->map("ankus_rss"));
+    ASSERT_TRUE(flows_->set_device({.ifindex = nic_.ifindex,
+                                    .uplink = true,
+                                    .fast_bytes = {64'000},
+                                    .table_rows = counts_->rows_for(nic_, 128)}));
+    attachments_.emplace(*programs_);
+    if (GetParam()) {
+      ASSERT_TRUE(attachments_->watch_by_tracepoints());
+    }
+    const auto watched = attachments_->watch_uplink(nic_.ifindex, true);
+    ASSERT_TRUE(watched) << watched.error().text;
+    auto sensor = QueueSensor::open();
+    ASSERT_TRUE(sensor);
+    sensor_.emplace(std::move(*sensor));
+  }
+  DeviceQueues look() {
+    now_ = now_ + seconds(1);
+    auto seen = sensor_->look({&nic_, 1}, now_);
+    EXPECT_THAT(seen, SizeIs(1));
+    counts_->measure(seen, now_);
+    return seen.empty() ? DeviceQueues{} : std::move(seen[0]);
+  }
+
+  std::optional<Programs> programs_;
+  std::optional<FlowTable> flows_;
+  std::optional<BucketCounts> counts_;
+  std::optional<Attachments> attachments_;
+  std::optional<QueueSensor> sensor_;
+  MonotonicTime now_{seconds(10)};
+};
+
+TEST_P(NicBuckets, AgreeWithTheQueuesThatTheirPacketsCameBy) {
+  if (is("vmxnet3")) GTEST_SKIP() << "it does not here: see DoNotBelieveANicThatLies";
+  for (const auto& queues : {std::vector<std::uint32_t>{0, 1, 2, 3}, {3}, {2, 2, 2, 1}}) {
+    apply_table(in_turn(queues));
+    (void)look();
+    const auto brought = wire_->send(20);
+    const DeviceQueues seen = look();
+    EXPECT_THAT(counts_->downgrades(), SizeIs(0));
+    ASSERT_THAT(seen.buckets, SizeIs(128));
+    std::vector<double> of_queue(4), elephants(4);
+    for (std::size_t i = 0; i < 128; ++i) {
+      of_queue[seen.table->queues[i]] += seen.buckets[i].packets_per_second;
+      elephants[seen.table->queues[i]] += seen.buckets[i].elephant_packets_per_second;
+    }
+    for (std::size_t queue = 0; queue < 4; ++queue) {
+      EXPECT_NEAR(of_queue[queue], static_cast<double>(brought[queue]), 30) << "queue " << queue;
+      EXPECT_NEAR(seen.receive[queue].packets_per_second, of_queue[queue], 30);
+      EXPECT_EQ(elephants[queue], 0) << "20 packets of 92 bytes are no elephant";
+    }
+  }
+}
+
+TEST_P(NicBuckets, TellElephantsPackets) {
+  if (is("vmxnet3")) GTEST_SKIP() << "it does not here: see DoNotBelieveANicThatLies";
+  (void)wire_->send(230);  // of 92 bytes: 21 KB in each flow
+  (void)look();
+  (void)wire_->send(10);
+  const DeviceQueues seen = look();
+  double packets = 0, elephants = 0;
+  for (const BucketLoad& load : seen.buckets) {
+    packets += load.packets_per_second;
+    elephants += load.elephant_packets_per_second;
+  }
+  EXPECT_NEAR(packets, 640, 30);
+  EXPECT_NEAR(elephants, 640, 30);
+}
+
+TEST_P(NicBuckets, AreUnknownWithoutHashes) {
+  if (!is("virtio_net")) GTEST_SKIP() << "only virtio's hashes can be switched off and on";
+  ASSERT_EQ(run("ethtool -K nic0 rxhash off").code, 0);
+  (void)look();
+  (void)wire_->send(10);
+  EXPECT_THAT(look().buckets, SizeIs(0));
+  ASSERT_THAT(counts_->downgrades(), SizeIs(1));
+  EXPECT_THAT(counts_->downgrades()[0], HasSubstr("nic0: "));
+  EXPECT_THAT(counts_->downgrades()[0], HasSubstr("without the hash"));
+}
+
+TEST_P(NicBuckets, DoNotBelieveANicThatLies) {
+  if (!is("vmxnet3")) GTEST_SKIP() << "only QEMU's vmxnet3 does";
+  apply_table(in_turn({3}));
+  (void)look();
+  {
+    Wire::Background traffic(*wire_);
+    std::this_thread::sleep_for(seconds(1));
+  }
+  const DeviceQueues seen = look();
+  EXPECT_THAT(seen.buckets, SizeIs(0));
+  EXPECT_THAT(counts_->downgrades(), SizeIs(1));
+}
+
+INSTANTIATE_TEST_SUITE_P(, NicBuckets, testing::Bool(), [](const auto& instance) {
+  return instance.param ? "ByTracepoint" : "ByTheBestHook";
+});
 
 }  // namespace
 }  // namespace ankus
