@@ -15,7 +15,11 @@ using Table = std::vector<std::uint32_t>;
 constexpr double kRounding = 1 + 1e-9;
 /// Looks at a queue that the exhaustive search may take: some 10 us.
 constexpr int kSearchBudget = 12'000;
-constexpr int kMultifitRounds = 7;
+/// Of more it would see too little to find anything.
+constexpr std::size_t kSearchable = 32;
+constexpr int kMultifitRounds = 4;
+/// Moves that may have been tried before yet another strategy is: some 10 us.
+constexpr std::size_t kTriedEnough = 40;
 
 double sane(double load) { return std::isfinite(load) && load > 0 ? load : 0; }
 
@@ -38,12 +42,19 @@ class Packing {
  public:
   Packing(std::span<const double> loads, std::uint32_t queues)
       : loads_(loads), queues_(queues), order_(largest_first(loads)) {
-    // Entries without load go where they are; they would only be moved for nothing.
-    while (!order_.empty() && loads_[order_.back()] == 0) order_.pop_back();
+    // Entries without load stay where they are; they would only be moved for nothing.
+    std::size_t loaded = order_.size();
+    while (loaded > 0 && loads_[order_[loaded - 1]] == 0) --loaded;
+    loaded_ = std::span(order_).first(loaded);
     least_ = lower_bound();
     pack();
   }
 
+  Packing(const Packing&) = delete;  // a span of its own order would dangle
+  Packing& operator=(const Packing&) = delete;
+
+  /// All entries, the largest first.
+  std::span<const std::uint32_t> order() const { return order_; }
   double least() const { return least_; }
   double reached() const { return reached_; }
   const Table& table() const { return table_; }
@@ -52,11 +63,11 @@ class Packing {
   /// The mean; and with one entry more than k for each queue, some queue has k + 1 of these.
   double lower_bound() const {
     double bound = 0;
-    for (const std::uint32_t entry : order_) bound += loads_[entry];
+    for (const std::uint32_t entry : loaded_) bound += loads_[entry];
     bound /= queues_;
-    for (std::size_t each = 0; each * queues_ < order_.size(); ++each) {
+    for (std::size_t each = 0; each * queues_ < loaded_.size(); ++each) {
       double sum = 0;
-      for (std::size_t i = 0; i <= each; ++i) sum += loads_[order_[each * queues_ - i]];
+      for (std::size_t i = 0; i <= each; ++i) sum += loads_[loaded_[each * queues_ - i]];
       bound = std::max(bound, sum);
     }
     return bound;
@@ -68,8 +79,7 @@ class Packing {
     largest_to_least();
     if (good_enough()) return;
     multifit();
-    if (good_enough()) return;
-    search();
+    if (!good_enough() && loaded_.size() <= kSearchable) search();
   }
 
   /// Graham's rule: the largest entry first, each to the queue with the least.
@@ -79,7 +89,7 @@ class Packing {
     for (std::uint32_t queue = 0; queue < queues_; ++queue) heap.emplace_back(0.0, queue);
     table_.assign(loads_.size(), queues_);
     reached_ = 0;
-    for (const std::uint32_t entry : order_) {
+    for (const std::uint32_t entry : loaded_) {
       std::ranges::pop_heap(heap, std::greater<>());
       auto& [sum, queue] = heap.back();
       sum += loads_[entry];
@@ -92,7 +102,7 @@ class Packing {
   /// The largest first, each into the first queue where it fits below `limit`.
   bool first_fit(double limit, Table& table, std::vector<double>& sums) const {
     std::ranges::fill(sums, 0);
-    for (const std::uint32_t entry : order_) {
+    for (const std::uint32_t entry : loaded_) {
       const auto fits = std::ranges::find_if(
           sums, [&](double sum) { return sum + loads_[entry] <= limit * kRounding; });
       if (fits == sums.end()) return false;
@@ -128,19 +138,19 @@ class Packing {
     std::vector<double> sums(queues_);
     Table table(loads_.size(), queues_);
     const auto place = [&](const auto& self, std::size_t at, double busiest) -> void {
-      if (at == order_.size()) {
+      if (at == loaded_.size()) {
         reached_ = busiest;
         table_ = table;
         return;
       }
-      const double load = loads_[order_[at]];
+      const double load = loads_[loaded_[at]];
       for (std::uint32_t queue = 0; queue < queues_ && budget > 0 && !good_enough(); ++queue) {
         --budget;
         const auto before = sums.begin() + queue;
         if (sums[queue] + load >= reached_ || std::find(sums.begin(), before, *before) != before)
           continue;
         sums[queue] += load;
-        table[order_[at]] = queue;
+        table[loaded_[at]] = queue;
         self(self, at + 1, std::max(busiest, sums[queue]));
         sums[queue] -= load;
       }
@@ -151,16 +161,33 @@ class Packing {
   std::span<const double> loads_;
   std::uint32_t queues_;
   std::vector<std::uint32_t> order_;
+  std::span<const std::uint32_t> loaded_;  // the first of them
   double least_ = 0, reached_ = 0;
   Table table_;  // of entries without load: `queues_`
+};
+
+/// Which entry leaves a queue that has too much, and for where. None is best for all loads.
+struct Strategy {
+  enum class Order { smallest_enough, largest_fitting, largest_of_all };
+  enum class Room { tightest, largest };
+  Order order = Order::smallest_enough;
+  Room room = Room::tightest;
+};
+constexpr Strategy kStrategies[] = {
+    {Strategy::Order::smallest_enough, Strategy::Room::tightest},
+    {Strategy::Order::smallest_enough, Strategy::Room::largest},
+    {Strategy::Order::largest_of_all, Strategy::Room::largest},
+    {Strategy::Order::largest_of_all, Strategy::Room::tightest},
+    {Strategy::Order::largest_fitting, Strategy::Room::tightest},
 };
 
 /// A table whose entries are being moved until no queue has more than a limit.
 class Moves {
  public:
   Moves(std::span<const std::uint32_t> table, std::span<const double> loads, std::uint32_t queues,
-        double limit)
+        double limit, std::span<const std::uint32_t> order)
       : loads_(loads),
+        order_(order),
         from_(table.begin(), table.end()),
         table_(from_),
         limit_(limit * kRounding),
@@ -169,13 +196,13 @@ class Moves {
         entries_(queues) {
     for (std::uint32_t entry = 0; entry < table_.size(); ++entry)
       if (table_[entry] < queues) add(entry, table_[entry]);
-    for (const std::uint32_t entry : largest_first(loads_))
+    for (const std::uint32_t entry : order_)
       if (table_[entry] < queues) entries_[table_[entry]].push_back(entry);
   }
 
   /// Gives each entry that has none a queue: that with the least.
   void place_homeless() {
-    for (const std::uint32_t entry : largest_first(loads_))
+    for (const std::uint32_t entry : order_)
       if (table_[entry] >= sums_.size()) {
         const std::uint32_t queue = home_for(loads_[entry]);
         table_[entry] = queue;
@@ -187,14 +214,29 @@ class Moves {
   }
 
   /// Takes entries off each queue that has too much, where they fit; false if it gets stuck.
-  bool relieve() {
+  bool relieve(Strategy strategy) {
+    if (strategy.order == Strategy::Order::largest_of_all) move_largest_first(strategy.room);
     for (std::size_t steps = 0; steps <= 4 * table_.size(); ++steps) {
       const auto busiest = std::ranges::max_element(sums_);
       if (busiest == sums_.end() || *busiest <= limit_) return true;
       const auto queue = static_cast<std::uint32_t>(busiest - sums_.begin());
-      if (!move_one_off(queue) && !exchange_one(queue)) return false;
+      if (!move_one_off(queue, strategy) && !exchange_one(queue)) return false;
     }
     return false;
+  }
+
+  /// So many must leave queues that have too much, wherever they go.
+  std::size_t fewest() const {
+    std::size_t count = 0;
+    for (std::size_t queue = 0; queue < sums_.size(); ++queue) {
+      double sum = sums_[queue];
+      for (const std::uint32_t entry : entries_[queue]) {
+        if (sum <= limit_) break;
+        sum -= loads_[entry];
+        ++count;
+      }
+    }
+    return count;
   }
 
   /// Takes the queues of `packed`, each named after the one whose entries it has most of.
@@ -282,7 +324,8 @@ class Moves {
   std::uint32_t emptiest() const {
     std::uint32_t best = 0;
     for (std::uint32_t queue = 1; queue < sums_.size(); ++queue)
-      if (std::pair(sums_[queue], counts_[queue]) < std::pair(sums_[best], counts_[best]))
+      if (sums_[queue] < sums_[best] ||
+          (sums_[queue] == sums_[best] && counts_[queue] < counts_[best]))
         best = queue;
     return best;
   }
@@ -294,8 +337,8 @@ class Moves {
     return static_cast<std::uint32_t>(std::ranges::min_element(counts_) - counts_.begin());
   }
 
-  /// The smallest entry that is enough, else the largest that fits somewhere.
-  bool move_one_off(std::uint32_t queue) {
+  /// The smallest entry that is enough, if the strategy likes, else the largest that fits.
+  bool move_one_off(std::uint32_t queue, Strategy strategy) {
     const std::uint32_t to = emptiest();
     const double excess = sums_[queue] - limit_, room = limit_ - sums_[to];
     const std::vector<std::uint32_t>& own = entries_[queue];  // the largest first
@@ -303,14 +346,32 @@ class Moves {
         std::ranges::find_if(own, [&](std::uint32_t entry) { return loads_[entry] <= room; });
     if (fits == own.end() || loads_[*fits] == 0) return false;
     auto chosen = fits;
-    for (auto next = fits; next != own.end() && loads_[*next] >= excess; ++next) chosen = next;
-    shift(*chosen, tightest(loads_[*chosen]));
+    if (strategy.order == Strategy::Order::smallest_enough)
+      for (auto next = fits; next != own.end() && loads_[*next] >= excess; ++next) chosen = next;
+    shift(*chosen, room_for(loads_[*chosen], strategy.room, to));
     return true;
   }
 
-  /// Where `load` fits and leaves least room, so that the larger rooms stay for larger entries.
-  std::uint32_t tightest(double load) const {
-    std::uint32_t best = emptiest();
+  void move_largest_first(Strategy::Room room) {
+    std::vector<std::uint32_t> order;
+    for (std::size_t queue = 0; queue < sums_.size(); ++queue)
+      if (sums_[queue] > limit_)
+        order.insert(order.end(), entries_[queue].begin(), entries_[queue].end());
+    std::ranges::stable_sort(order, std::greater<>(),
+                             [&](std::uint32_t entry) { return loads_[entry]; });
+    std::uint32_t to = emptiest();
+    for (const std::uint32_t entry : order) {
+      if (sums_[table_[entry]] <= limit_ || sums_[to] + loads_[entry] > limit_) continue;
+      shift(entry, room_for(loads_[entry], room, to));
+      to = emptiest();
+    }
+  }
+
+  /// A queue where `load` fits: the emptiest, or the one in which it leaves least room, so that
+  /// the larger rooms stay for larger entries.
+  std::uint32_t room_for(double load, Strategy::Room room, std::uint32_t the_emptiest) const {
+    std::uint32_t best = the_emptiest;
+    if (room == Strategy::Room::largest) return best;
     for (std::uint32_t queue = 0; queue < sums_.size(); ++queue)
       if (sums_[queue] + load <= limit_ && sums_[queue] > sums_[best]) best = queue;
     return best;
@@ -350,6 +411,7 @@ class Moves {
   }
 
   std::span<const double> loads_;
+  std::span<const std::uint32_t> order_;  // the largest first
   Table from_, table_;
   double limit_;
   std::vector<double> sums_;
@@ -359,19 +421,31 @@ class Moves {
 
 std::optional<Table> moved_to(std::span<const std::uint32_t> table, std::span<const double> loads,
                               std::uint32_t queues, double limit, const Packing& packing) {
-  Moves stepwise(table, loads, queues, limit);
-  stepwise.place_homeless();
-  const bool relieved = stepwise.relieve();
-  if (relieved) stepwise.move_back();
-  // Step by step is best where little is wrong; where much is, so is a fresh table.
-  const bool few = relieved && stepwise.moved() * 8 <= table.size();
-  if (few || packing.reached() > limit * kRounding)
-    return relieved ? std::optional(std::move(stepwise).take_table()) : std::nullopt;
-  Moves afresh(table, loads, queues, limit);
-  afresh.take(packing.table());
-  afresh.move_back();
-  Moves& best = relieved && stepwise.moved() <= afresh.moved() ? stepwise : afresh;
-  return std::move(best).take_table();
+  Moves start(table, loads, queues, limit, packing.order());
+  start.place_homeless();
+  const std::size_t fewest = start.fewest();
+  std::size_t tried_moves = 0;
+  std::optional<Moves> best;
+  const auto consider = [&](Moves&& tried) {
+    tried.move_back();
+    if (!best || tried.moved() < best->moved()) best = std::move(tried);
+  };
+  for (const Strategy strategy : kStrategies) {
+    if (tried_moves > kTriedEnough) break;
+    Moves tried = start;
+    const bool relieved = tried.relieve(strategy);
+    tried_moves += tried.moved();
+    if (relieved) consider(std::move(tried));
+    if (best && best->moved() <= fewest) return std::move(*best).take_table();
+  }
+  // Step by step is best where little is wrong; where much is, a fresh table may be nearer.
+  if (packing.reached() <= limit * kRounding) {
+    Moves afresh(table, loads, queues, limit, packing.order());
+    afresh.take(packing.table());
+    consider(std::move(afresh));
+  }
+  if (!best) return std::nullopt;
+  return std::move(*best).take_table();
 }
 
 std::vector<double> sane_loads(std::span<const BucketLoad> loads) {

@@ -40,4 +40,12 @@ struct VerdictOptions {
 };
 Result<void> run_verdict(const VerdictOptions& options);
 
+struct BalanceOptions {
+  std::string records;  ///< file of bucket loads
+  int rounds = 5;
+};
+Result<void> run_balance(const BalanceOptions& options);
+/// Prints the records that tests/data/bucket_loads was made of.
+Result<void> record_bucket_loads();
+
 }  // namespace ankus::bench

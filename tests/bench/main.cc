@@ -47,6 +47,12 @@ int main(int argc, char** argv) {
   verdict_command->add_option("--recorded", verdict.recorded, "JSON lines instead of simulations");
   verdict_command->add_option("--save", verdict.save, "file for the simulated ones");
   verdict_command->add_flag("--verbose", verdict.verbose, "name each wrong verdict");
+
+  BalanceOptions balance;
+  auto* balance_command = app.add_subcommand("balance", "the receive balancer beside RSS++'s rule");
+  balance_command->add_option("--records", balance.records, "bucket loads")->required();
+  balance_command->add_option("--rounds", balance.rounds)->check(CLI::Range(1, 1000));
+  auto* record_command = app.add_subcommand("record-bucket-loads", "draws and prints them");
   CLI11_PARSE(app, argc, argv);
 
   ankus::Result<void> done;
@@ -54,6 +60,8 @@ int main(int argc, char** argv) {
   if (packet_command->parsed()) done = run_packet(packet);
   if (detection_command->parsed()) done = run_detection(detection);
   if (verdict_command->parsed()) done = run_verdict(verdict);
+  if (balance_command->parsed()) done = run_balance(balance);
+  if (record_command->parsed()) done = record_bucket_loads();
   if (done) return 0;
   std::cerr << "ankus-bench: " << done.error().text << "\n";
   return 1;
