@@ -242,7 +242,7 @@ class Moves {
   /// Takes the queues of `packed`, each named after the one whose entries it has most of.
   void take(const Table& packed) {
     struct Kept {
-      double count;
+      std::uint32_t count;
       std::uint32_t theirs, ours;
     };
     const auto queues = static_cast<std::uint32_t>(sums_.size());
@@ -251,10 +251,13 @@ class Moves {
       if (packed[entry] < queues && from_[entry] < queues)
         ++both[packed[entry] * queues + from_[entry]];
     std::vector<Kept> kept;
-    for (std::uint32_t pair = 0; pair < both.size(); ++pair)
-      if (both[pair] > 0)
-        kept.push_back(
-            {.count = double(both[pair]), .theirs = pair / queues, .ours = pair % queues});
+    for (std::size_t entry = 0; entry < packed.size(); ++entry) {
+      if (packed[entry] >= queues || from_[entry] >= queues) continue;
+      std::uint32_t& count = both[packed[entry] * queues + from_[entry]];
+      if (count > 0)
+        kept.push_back({.count = count, .theirs = packed[entry], .ours = from_[entry]});
+      count = 0;  // once for each pair
+    }
     std::ranges::stable_sort(kept, std::greater<>(), &Kept::count);
     std::vector<std::uint32_t> name(queues, queues);
     std::vector<bool> used(queues);
@@ -264,8 +267,11 @@ class Moves {
       used[ours] = true;
     };
     for (const Kept& pair : kept) call(pair.theirs, pair.ours);
-    for (std::uint32_t theirs = 0; theirs < queues; ++theirs)
-      for (std::uint32_t ours = 0; ours < queues; ++ours) call(theirs, ours);
+    for (std::uint32_t theirs = 0, ours = 0; theirs < queues; ++theirs) {
+      if (name[theirs] != queues) continue;
+      while (used[ours]) ++ours;
+      call(theirs, ours);
+    }
 
     std::ranges::fill(sums_, 0);
     std::ranges::fill(counts_, 0);
