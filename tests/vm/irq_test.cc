@@ -218,22 +218,27 @@ TEST(Vectors, WhereNoneIsLeftIsSaid) {
   if (!in_the_vm()) GTEST_SKIP() << "needs the VM lab (tests/vm/run): it moves interrupts";
   if (!text_of("/proc/interrupts").contains(" IR-"))
     GTEST_SKIP() << "needs --qemu-arg -device --qemu-arg intel-iommu,intremap=on";
-  struct Port {
-    std::string device, irq;
-  };
-  std::vector<Port> ports;
-  const auto names = read_directory("/sys/bus/virtio/drivers/virtio_console").value();
-  for (const std::string& name : names) {
-    if (!name.starts_with("virtio")) continue;
-    const AsNetworkDevice device("/sys/bus/virtio/devices/" + name, name);
-    const auto irqs = device.sysfs().device_irqs(name).value();
-    for (const DeviceIrq& irq : irqs) ports.push_back({name, irq.name});
+  // A serial console's queues are all called the same: here by their number.
+  const TempTree tree;
+  const Sysfs sysfs{.root = tree.root};
+  std::vector<std::string> irqs;
+  const std::string drivers = "/sys/bus/virtio/drivers/virtio_console";
+  const auto consoles = read_directory(drivers).value();
+  for (const std::string& console : consoles) {
+    if (!console.starts_with("virtio")) continue;
+    const AsNetworkDevice device(drivers + "/" + console, console);
+    const auto its = device.sysfs().device_irqs(console).value();
+    for (const DeviceIrq& irq : its) {
+      const std::string number = std::to_string(irq.number);
+      irqs.push_back("irq-" + number);
+      tree.file("class/net/consoles/device/msi_irqs/" + number, "msix\n");
+      tree.file("kernel/irq/" + number + "/actions", irqs.back() + "\n");
+    }
   }
-  if (ports.size() < 250) GTEST_SKIP() << "needs virtio-serial-pci,max_ports=31,vectors=66 5 times";
+  if (irqs.size() < 250) GTEST_SKIP() << "needs virtio-serial-pci,max_ports=31,vectors=66 5 times";
   std::optional<Error> full;
-  for (const Port& port : ports) {
-    const AsNetworkDevice device("/sys/bus/virtio/devices/" + port.device, port.device);
-    const auto done = write_irq(device.sysfs(), port.device, port.irq, cpus("0-3"), cpus("1"));
+  for (const std::string& irq : irqs) {
+    const auto done = write_irq(sysfs, "consoles", irq, cpus("0-3"), cpus("1"));
     if (done) continue;
     full = done.error();
     break;
