@@ -125,12 +125,15 @@ Result<Look> EffectProbe::look(const Snapshot& snapshot, MonotonicTime now) {
     look.latency = std::move(*reading);
   }
   std::map<WorkloadId, TcpHealth> tcp;
+  std::map<WorkloadId, Histogram> rtt;
   if (const auto reading = observer_->tcp())
-    for (const TcpTotals& totals : reading->totals)
+    for (const TcpTotals& totals : reading->totals) {
+      rtt[totals.workload] = totals.rtt;
       tcp[totals.workload] = {.packets_sent = totals.segments_sent,
                               .retransmits = totals.retransmits,
                               .timeouts = totals.timeouts,
                               .bytes_delivered = totals.acknowledged.count};
+    }
   for (const WorkloadState& state : snapshot.workloads) {
     const auto usage = observer_->usage().find(state.workload.id);
     if (usage == observer_->usage().end()) continue;
@@ -140,7 +143,8 @@ Result<Look> EffectProbe::look(const Snapshot& snapshot, MonotonicTime now) {
          .weight = state.footprint.weight,
          .moved = {usage->second.transmitted.count + usage->second.received.count},
          .elephants = state.footprint.elephants,
-         .tcp = tcp[state.workload.id]});
+         .tcp = tcp[state.workload.id],
+         .rtt = rtt[state.workload.id]});
   }
   look.host = host_totals(snapshot);
   return look;

@@ -167,7 +167,10 @@ void Observer::tell_namespaces() {
   namespaces_ = std::move(owners);
 }
 
-void Observer::want_queues(MonotonicTime now) { queues_wanted_until_ = now + kQueuesWanted; }
+void Observer::want_queues(MonotonicTime now) {
+  queues_wanted_until_ = now + kQueuesWanted;
+  if (snapshot_.queues.empty()) read_queues(now);
+}
 
 void Observer::read_queues(MonotonicTime now) {
   if (!queues_ || (!rules_.steers && now >= queues_wanted_until_)) {

@@ -66,6 +66,32 @@ SegmentSamples segment_samples(const std::vector<Look>& looks, const Row& row) {
   return samples;
 }
 
+/// What TCP has measured by itself, look by look. Each sample is one.
+SegmentSamples round_trips(const std::vector<Look>& looks, WorkloadId workload) {
+  SegmentSamples samples{.name = "round trip", .kind = SegmentKind::path};
+  for (std::size_t i = 1; i < looks.size(); ++i) {
+    const WorkloadTotals* later = totals_of(looks[i], workload);
+    const WorkloadTotals* earlier = totals_of(looks[i - 1], workload);
+    Histogram slice;
+    if (later != nullptr && earlier != nullptr)
+      slice = difference(later->rtt, earlier->rtt).value_or(later->rtt);
+    const std::uint64_t measured = total(slice);
+    samples.coverage += Coverage{.measured = measured, .packets = measured};
+    samples.slices.push_back(slice);
+  }
+  return samples;
+}
+
+/// Includes TCP's own waiting for its windows, which nothing of ours shortens or lengthens.
+bool is_judged(LatencySegment segment) {
+  return !info_of(segment).spans_others && segment != LatencySegment::send;
+}
+
+bool is_part_of_round_trip(LatencySegment segment) {
+  const LatencySegmentInfo& info = info_of(segment);
+  return !info.application && (!info.towards_workload || segment == LatencySegment::host_in);
+}
+
 }  // namespace
 
 void SampleWindow::add(Look look) { looks_.push_back(std::move(look)); }
@@ -78,7 +104,7 @@ Samples SampleWindow::samples() const {
 
   std::map<WorkloadId, std::vector<Row>> rows;
   for (const SegmentLatency& s : last.latency.segments)
-    if (!info_of(s.segment).spans_others) rows[s.workload].emplace_back(s.workload, s.segment);
+    if (is_judged(s.segment)) rows[s.workload].emplace_back(s.workload, s.segment);
 
   for (const WorkloadTotals& now : last.workloads) {
     const WorkloadTotals* then = totals_of(first, now.workload);
@@ -89,8 +115,12 @@ Samples SampleWindow::samples() const {
                          .name = now.name,
                          .tcp = tcp,
                          .moved = {growth(now.moved.count, then->moved.count)}};
+      SegmentSamples trips = round_trips(looks_, now.workload);
+      const bool tcp_measures = trips.coverage.measured > 0;
       for (const Row& row : rows[now.workload])
-        light.segments.push_back(segment_samples(looks_, row));
+        if (!tcp_measures || !is_part_of_round_trip(row.second))
+          light.segments.push_back(segment_samples(looks_, row));
+      if (tcp_measures) light.segments.push_back(std::move(trips));
       if (!light.segments.empty()) samples.watched.push_back(std::move(light));
       continue;
     }

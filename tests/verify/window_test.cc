@@ -61,6 +61,23 @@ TEST(SampleWindow, KeepsWaitingForTheApplicationApart) {
   EXPECT_EQ(samples.watched[0].segments[1].kind, SegmentKind::application);
 }
 
+TEST(SampleWindow, TakesTheRoundTripForAllThatIsAPartOfIt) {
+  SampleWindow window;
+  for (int second = 0; second <= 2; ++second) {
+    Look one = look(second, 10, std::chrono::microseconds(5));
+    one.latency.segments.push_back({.workload = kMouse, .segment = LatencySegment::stack_in});
+    one.workloads[0].rtt.add(milliseconds(50), 5);
+    one.workloads[0].rtt.add(milliseconds(1), static_cast<std::uint64_t>(second) * 7);
+    window.add(std::move(one));
+  }
+  const std::vector<SegmentSamples> segments = window.samples().watched.at(0).segments;
+  ASSERT_EQ(segments.size(), 2U);
+  EXPECT_EQ(segments[0].name, "stack-in");
+  EXPECT_EQ(segments[1].name, "round trip");
+  EXPECT_EQ(segments[1].coverage, (Coverage{.measured = 14, .packets = 14}));
+  EXPECT_EQ(total(segments[1].slices.at(1)), 7U);
+}
+
 TEST(SampleWindow, SaysNothingOfWhoCameMeanwhile) {
   SampleWindow window;
   Look first = look(0, 0, std::chrono::microseconds(1));
