@@ -1,10 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "act/drift.h"
 
+#include <algorithm>
+
 #include "act/steps.h"
 #include "act/take_back.h"
 
 namespace ankus {
+namespace {
+
+/// A driver makes its table anew when the number of its queues changes (igb without a word), so the
+/// first time it is nobody's will, and may be planned for again at once.
+bool was_reset(const HeldKnob& held, const Setting& found, std::span<const CededKnob> ceded,
+               const Clock& clock) {
+  const auto* table = std::get_if<Indirection>(&found);
+  const auto last = std::ranges::find(ceded, held.knob, &CededKnob::knob);
+  return table != nullptr && table->is_default &&
+         (last == ceded.end() || clock.boot() - last->since >= kYieldFor);
+}
+
+}  // namespace
 
 Result<Drift> check_drift(Actuator& actuator, Journal& journal, const Clock& clock) {
   auto held = journal.held();
@@ -31,6 +46,13 @@ Result<Drift> check_drift(Actuator& actuator, Journal& journal, const Clock& clo
     } else if (!found || same_setting(*found, h.written) ||
                std::holds_alternative<Members>(*found)) {
       continue;  // in force, or not known: the next look decides
+    } else if (was_reset(h, *found, *ceded, clock)) {
+      drift.back.push_back(h);
+      // Counts as a fight, and is over: a second one within the hour is somebody's will.
+      CededKnob c = cede(h.knob, found, "its driver has made it anew", *ceded, clock);
+      c.until = c.since;
+      change.cede.push_back(std::move(c));
+      drop(h, "ceded", name + " was made anew by its driver: planned for again, once");
     } else if (same_setting(*found, h.original)) {
       drift.back.push_back(h);
       const CededKnob c = cede(h.knob, found, "somebody else has set it back", *ceded, clock);

@@ -12,7 +12,7 @@ namespace ankus {
 struct Drift {
   std::vector<CededKnob> ceded;  ///< changed by somebody else: theirs from now on
   std::vector<HeldKnob> gone;    ///< vanished with their device
-  std::vector<HeldKnob> back;    ///< at their original again without us
+  std::vector<HeldKnob> back;    ///< at their original again without us, or made anew by a driver
   bool operator==(const Drift&) const = default;
 };
 

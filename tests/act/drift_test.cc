@@ -60,5 +60,33 @@ TEST(Drift, DropsWhatVanishedAndWhatWasSetBack) {
   EXPECT_TRUE(drift->ceded.empty());
 }
 
+TEST(Drift, ATableThatItsDriverMadeAnewIsSetOnceMoreAndThenYielded) {
+  Scene s;
+  s.kernel.add_queues(s.eth0, 4, 8);
+  const auto table = [&](std::vector<std::uint32_t> queues) {
+    return Desired{.wishes = {{.knob = knob::RssTable{s.eth0},
+                               .setting = Indirection{.queues = std::move(queues)},
+                               .reason = "test"}}};
+  };
+  ASSERT_TRUE(s.apply(s.plan(table({3, 3, 3, 3, 0, 0, 0, 0}))));
+  s.kernel.change_queues(s.eth0, 2, true);
+  auto drift = check_drift(s.kernel, s.journal, s.clock);
+  ASSERT_TRUE(drift);
+  EXPECT_EQ(drift->back.size(), 1u);
+  EXPECT_TRUE(s.journal.held_list.empty());
+  EXPECT_TRUE(ceded_now(s.journal, s.clock)->empty());
+  const Desired again = table({1, 1, 1, 1, 1, 1, 1, 0});
+  ASSERT_EQ(s.plan(again).actions.size(), 1u) << "for as many queues as there are now";
+  ASSERT_TRUE(s.apply(s.plan(again)));
+
+  s.clock.advance(kCedeFor);
+  s.kernel.change_queues(s.eth0, 3, true);
+  drift = check_drift(s.kernel, s.journal, s.clock);
+  ASSERT_TRUE(drift);
+  EXPECT_EQ(ceded_now(s.journal, s.clock)->size(), 1u);
+  EXPECT_TRUE(s.plan(again).actions.empty());
+  EXPECT_FALSE(s.plan(again).refusals.empty());
+}
+
 }  // namespace
 }  // namespace ankus
