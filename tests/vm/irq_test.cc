@@ -7,10 +7,9 @@
 #include <filesystem>
 #include <map>
 
-#include "act/kernel_knobs.h"
 #include "base/text.h"
-#include "fake/temp_tree.h"
 #include "kernel/sysfs.h"
+#include "vm/any_device.h"
 #include "vm/support.h"
 
 namespace ankus {
@@ -187,66 +186,6 @@ TEST_F(IrqsOnKernel, OfADeviceThatWasUnpluggedAreGone) {
   EXPECT_EQ(knobs_.read(knob(irq.name)).error().kind, ErrorKind::gone) << "the same name, no more";
   nic_ = device_named("nic0");
   EXPECT_TRUE(eventually([&] { return knobs_.read(knob(busy_irq().name)).has_value(); }));
-}
-
-/// What the sensors and the knob see if the device at `path` were the network device `name`.
-class AsNetworkDevice {
- public:
-  AsNetworkDevice(const std::string& path, const std::string& name) {
-    tree_.link("class/net/" + name + "/device", path);
-    tree_.link("kernel", "/sys/kernel");
-  }
-  Sysfs sysfs() const { return {.root = tree_.root}; }
-
- private:
-  TempTree tree_;
-};
-
-/// The knob of an interrupt of something that is no network device, so that no netlink is asked.
-Result<void> write_irq(const Sysfs& sysfs, const std::string& device, const std::string& irq,
-                       const CpuSet& before, const CpuSet& after) {
-  const KernelHandles handles{.sysfs = sysfs};
-  const auto step = step_of(knob::IrqAffinity{{.name = device}, irq}, before, after, handles);
-  if (!step) return std::unexpected(step.error());
-  return std::get<std::function<Result<void>()>>(*step)();
-}
-
-// A CPU has some 200 vectors. Where interrupts are remapped the kernel takes one at once, and says
-// when there is none; elsewhere at the next interrupt, and then silently leaves it where it was
-// (kernel/irq/migration.c, irq_move_masked_irq): drift.
-TEST(Vectors, WhereNoneIsLeftIsSaid) {
-  if (!in_the_vm()) GTEST_SKIP() << "needs the VM lab (tests/vm/run): it moves interrupts";
-  if (!text_of("/proc/interrupts").contains(" IR-"))
-    GTEST_SKIP() << "needs --qemu-arg -device --qemu-arg intel-iommu,intremap=on";
-  // A serial console's queues are all called the same: here by their number.
-  const TempTree tree;
-  const Sysfs sysfs{.root = tree.root};
-  std::vector<std::string> irqs;
-  const std::string drivers = "/sys/bus/virtio/drivers/virtio_console";
-  const auto consoles = read_directory(drivers).value();
-  for (const std::string& console : consoles) {
-    if (!console.starts_with("virtio")) continue;
-    const AsNetworkDevice device(drivers + "/" + console, console);
-    const auto its = device.sysfs().device_irqs(console).value();
-    for (const DeviceIrq& irq : its) {
-      const std::string number = std::to_string(irq.number);
-      irqs.push_back("irq-" + number);
-      tree.file("class/net/consoles/device/msi_irqs/" + number, "msix\n");
-      tree.file("kernel/irq/" + number + "/actions", irqs.back() + "\n");
-    }
-  }
-  if (irqs.size() < 250) GTEST_SKIP() << "needs virtio-serial-pci,max_ports=31,vectors=66 5 times";
-  std::optional<Error> full;
-  for (const std::string& irq : irqs) {
-    const auto done = write_irq(sysfs, "consoles", irq, cpus("0-3"), cpus("1"));
-    if (done) continue;
-    full = done.error();
-    break;
-  }
-  ASSERT_TRUE(full);
-  EXPECT_EQ(full->err, ENOSPC);
-  EXPECT_EQ(full->kind, ErrorKind::refused);
-  EXPECT_THAT(full->text, HasSubstr("CPU 1 has no interrupt vector left"));
 }
 
 TEST(ManagedIrqs, AreTheKernels) {
