@@ -135,6 +135,7 @@ void Observer::open_host_sensors(const std::string& cgroup) {
     queues_ = std::move(*queues);
   else
     troubles_["receive queues"] = queues.error().text;
+  buckets_.emplace(programs_->map("ankus_rss"));
   auto tcp = TcpSensor::open(*programs_);
   auto started = tcp ? tcp->start(kTcpOneIn) : Result<void>(std::unexpected(tcp.error()));
   if (started)
@@ -184,6 +185,15 @@ void Observer::read_queues(MonotonicTime now) {
     if ((link.kind.empty() && link.device.ifindex != kLoopback) || link.tap || link.kind == "veth")
       devices.push_back(link.device);
   snapshot_.queues = queues_->look(devices, now);
+  buckets_->keep_only(devices);
+  buckets_->measure(snapshot_.queues, now);
+}
+
+/// Entries are counted where a policy may move them.
+TableRows Observer::table_rows_of(const Device& device) {
+  const auto queues = std::ranges::find(snapshot_.queues, device, &DeviceQueues::device);
+  if (!rules_.steers || queues == snapshot_.queues.end() || !queues->table) return {};
+  return buckets_->rows_for(device, queues->table->queues.size());
 }
 
 /// CPUs and threads. Without them nothing is steered, and everything else goes on.
@@ -316,6 +326,7 @@ Result<void> Observer::follow(const FlowRules& rules, const std::set<std::uint32
                      .admission_burst = link.admission_burst,
                      .major = in_force ? kOurMajor : std::uint16_t{0},
                      .probation_class = link.probation_class};
+    if (!row.ifb) row.table_rows = table_rows_of(link.device);
     const auto known =
         std::ranges::find(snapshot_.links, ifindex, [](const Link& l) { return l.device.ifindex; });
     if (known != snapshot_.links.end()) row.header_bytes = header_bytes(*known);
@@ -471,6 +482,7 @@ std::vector<std::string> Observer::downgrades() const {
   std::vector<std::string> lines = programs_->downgrades;
   if (tcp_)
     for (const std::string& line : tcp_->downgrades()) lines.push_back(line);
+  for (const std::string& line : buckets_->downgrades()) lines.push_back(line);
   for (const std::string& line : attachments_->downgrades()) lines.push_back(line);
   for (const auto& [what, why] : troubles_)
     if (what != "conntrack") lines.push_back(what + ": " + why);

@@ -12,6 +12,7 @@
 #include "model/snapshot.h"
 #include "policy/flow_rules.h"
 #include "sense/attachments.h"
+#include "sense/bucket_counts.h"
 #include "sense/flow_table.h"
 #include "sense/links.h"
 #include "sense/queues.h"
@@ -88,6 +89,7 @@ class Observer {
   void read_queues(MonotonicTime now);
   void open_host_sensors(const std::string& cgroup);
   void tell_namespaces();
+  TableRows table_rows_of(const Device& device);
   void take_numbers(const WorkloadScan& scan);
   void attach_workloads();
   void measure(MonotonicTime now);
@@ -103,6 +105,7 @@ class Observer {
   std::unique_ptr<TopologyReader> topology_;
   std::unique_ptr<NetThreads> threads_;
   std::optional<QueueSensor> queues_;
+  std::optional<BucketCounts> buckets_;
   std::optional<TcpSensor> tcp_;
   std::map<std::uint64_t, WorkloadId> namespaces_;  ///< as the TCP sensor knows them
   MonotonicTime queues_read_at_, queues_wanted_until_;

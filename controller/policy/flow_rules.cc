@@ -53,7 +53,12 @@ FlowRules flow_rules(const Snapshot& snapshot, const Policy& policy) {
     rules.links.push_back(shaped_rules_for(policy, shaped.download->ifb, shaped.download->total));
     rules.links.back().receives_for = shaped.link.device;
   }
-  for (const Link& link : uplinks(snapshot)) {
+  // Watched besides: the uplinks, and what receive rules name.
+  std::vector<Link> watched = uplinks(snapshot);
+  for (const Rule& rule : policy.rules)
+    for (const Link& link : snapshot.links)
+      if (rule.receive && rule.receive->device == link.device.name) watched.push_back(link);
+  for (const Link& link : watched) {
     const bool known = std::ranges::any_of(
         rules.links, [&](const LinkFlowRules& known) { return known.device == link.device; });
     if (!known)

@@ -37,7 +37,7 @@ struct FlowRules {
   std::optional<Bytes> elephant_rate_bytes;
   nanoseconds footprint_window{}, footprint_calm{};
   std::optional<BitRate> footprint_heavy;  ///< on that same link
-  std::vector<LinkFlowRules> links;        ///< shaped ones first, then the other uplinks
+  std::vector<LinkFlowRules> links;        ///< shaped ones first, then uplinks and receive rules'
   bool steers = false;  ///< a rule speaks of queues, IRQs or threads: they must be looked at
 
   bool operator==(const FlowRules&) const = default;
