@@ -303,6 +303,28 @@ void Controller::turn_trial(MonotonicTime now) {
   log("trial plan=" + id_of(step.plan) + " not written: " + why);
 }
 
+/// Back to what was before the trial, which need not be what was before us. If somebody has changed
+/// a part of it since, what is still as we left it goes back to its original. Returns what could
+/// not be undone.
+std::string Controller::take_back(const Judged& judged) {
+  Plan back;
+  for (auto action = judged.plan.actions.rbegin(); action != judged.plan.actions.rend(); ++action) {
+    back.actions.push_back(inverse(*action));
+    back.actions.back().reason = judged.conclusion.reason;
+  }
+  if (auto controls = parts_.journal.controls(); controls && controls->confirmation) {
+    controls->confirmation.reset();  // what waits is what is taken back
+    if (auto done = parts_.journal.set_controls(*controls); !done) return done.error().text;
+  }
+  const auto applied = carry_out(back, {.by = "the verdict", .audit_required = false});
+  if (applied && !applied->failure) return {};
+  const auto undone =
+      ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
+                  {.by = "the verdict", .id = judged.proposal.id, .hold = Hold::no});
+  if (!undone) return undone.error().text;
+  return join(undone->degraded, ", ");
+}
+
 void Controller::conclude(const Judged& judged) {
   const std::string& id = judged.proposal.id;
   const bool waits = [&] {
@@ -315,14 +337,11 @@ void Controller::conclude(const Judged& judged) {
       if (auto kept = confirm("the verdict"); !kept) text += "; " + kept.error().text;
     text += "; kept";
   } else {
-    const auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
-                                    {.by = "the verdict", .id = id, .hold = Hold::no});
+    const std::string left = take_back(judged);
     if (waits) disarm_deadman();
-    text += !undone ? "; not undone: " + undone.error().text
-            : undone->degraded.empty()
-                ? "; undone, and left alone for " +
-                      to_text(std::chrono::ceil<seconds>(judged.conclusion.back_off))
-                : "; not undone: " + join(undone->degraded, ", ");
+    text += !left.empty() ? "; not undone: " + left
+                          : "; undone, and left alone for " +
+                                to_text(std::chrono::ceil<seconds>(judged.conclusion.back_off));
     after_change();
   }
   const Event event{

@@ -89,6 +89,7 @@ class Controller {
   void carry_out_standing(const Plan& plan, MonotonicTime now);
   void turn_trial(MonotonicTime now);
   void conclude(const Judged& judged);
+  std::string take_back(const Judged& judged);
   Result<void> tend_membership(const Plan& plan);
   void after_change();
   bool cooled_down(const Plan& plan);

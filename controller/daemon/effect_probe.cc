@@ -55,12 +55,14 @@ Result<void> EffectProbe::open() {
 Result<void> EffectProbe::begin(nanoseconds length, MonotonicTime now, std::uint32_t one_in) {
   if (auto done = open(); !done) return done;
   if (auto done = sensor_->begin(length, one_in); !done) return done;
+  observer_->sample_tcp(1);
   until_ = now + length;
   return {};
 }
 
 void EffectProbe::end() {
   if (sensor_) sensor_->end();
+  if (until_) observer_->sample_tcp(Observer::kTcpOneIn);
   until_.reset();
 }
 

@@ -19,7 +19,6 @@ constexpr seconds kConntrackEvery{5};
 constexpr seconds kScanEvery{5};
 constexpr seconds kQueuesEvery{2};
 constexpr seconds kQueuesWanted{30};
-constexpr std::uint32_t kTcpOneIn = 16;
 constexpr std::uint32_t kLoopback = 1;
 /// No device's header: a row that an earlier run left is never taken for what it should be now.
 constexpr std::uint32_t kNotAttached = ~0U;
@@ -149,6 +148,10 @@ Result<TcpReading> Observer::tcp() const {
   const auto why = troubles_.find("TCP's health");
   return fail(ErrorKind::unsupported, "TCP's health is not seen on this host" +
                                           (why == troubles_.end() ? "" : ": " + why->second));
+}
+
+void Observer::sample_tcp(std::uint32_t one_in) const {
+  if (tcp_) (void)tcp_->sample(one_in);  // fewer samples, which their number tells
 }
 
 /// A connection without a workload's cgroup is its namespace's.

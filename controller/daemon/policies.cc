@@ -39,6 +39,7 @@ Result<void> add(LoadedPolicies& all, const Policy& next, const std::string& fil
   take_if_set(policy.probation, next.probation);
   take_if_set(policy.footprint, next.footprint);
   take_if_set(policy.guard, next.guard);
+  take_if_set(policy.verify, next.verify);
   all.sources.push_back({.file = file, .rules = next.rules.size()});
   return {};
 }

@@ -216,7 +216,7 @@ Reply Requests::plan(const Request& request) {
   if (!policy) return reply_of(policy.error());
   const auto plan = *policy ? parts_.controller.plan_of(**policy) : parts_.controller.plan();
   if (!plan) return error_reply(503, "busy", plan.error().text);
-  if (!plan->actions.empty()) parts_.controller.expect_apply();
+  if (!plan->actions.empty() || !plan->refusals.empty()) parts_.controller.expect_apply();
   const LoadedPolicies& policies = *policy ? **policy : parts_.controller.policies();
   return {.body = report::plan(*plan, report::policy_names(policies.sources),
                                parts_.controller.mode())};

@@ -65,9 +65,10 @@ std::optional<std::string> Trials::back_off(const Plan& plan, MonotonicTime now)
 }
 
 void Trials::begin_window(nanoseconds length, MonotonicTime now) {
-  // A little longer: the last look comes with the turn after its end.
-  window_.reset();
-  if (probe_->begin(length + seconds(3), now)) window_.emplace();
+  // A little longer: the last look comes with the turn after its end. Where the latency sensor does
+  // not work, TCP and the host's counters are what there is.
+  (void)probe_->begin(length + seconds(3), now);
+  window_.emplace();
   window_ends_ = now + length;
 }
 
@@ -195,6 +196,7 @@ TrialStep Trials::judge_now(MonotonicTime now) {
   const Proposal proposal = experiments_.running()->proposal;
   const Verdict verdict = judge(before_, after, proposal.rule);
   Judged judged{.proposal = proposal,
+                .plan = *plan_,
                 .before = before_,
                 .after = after,
                 .verdict = verdict,

@@ -15,6 +15,7 @@ namespace ankus {
 /// A verdict, what it was made of, and what followed.
 struct Judged {
   Proposal proposal;
+  Plan plan;
   Samples before, after;
   Verdict verdict;
   Conclusion conclusion;

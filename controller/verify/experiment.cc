@@ -95,9 +95,12 @@ std::optional<std::string> Experiments::refusal(std::span<const std::string> obj
 Result<void> Experiments::begin(Proposal proposal, MonotonicTime now) {
   forget_the_old(proposal.rule, now);
   if (proposal.objects.empty()) return ankus::fail(ErrorKind::invalid, "nothing to be tried");
-  if (auto why = refusal(proposal.objects, now))
-    return ankus::fail(ErrorKind::busy, *std::move(why));
+  // What stands was written already, by hand or after the caller had asked for refusal(): it is
+  // judged whatever was before.
+  static const std::vector<std::string> kNone;
   const bool at_once = proposal.trial == Trial::standing;
+  if (auto why = refusal(at_once ? kNone : proposal.objects, now))
+    return ankus::fail(ErrorKind::busy, *std::move(why));
   const MonotonicTime until = at_once ? now : now + proposal.rule.within;
   running_ = Experiment{
       .proposal = std::move(proposal), .phase = Phase::before, .since = now, .until = until};

@@ -57,6 +57,7 @@ claim "elephants_mbit has uncontrolled and ankus, neither above the link's rate"
   holds '.link_mbit as $link | [.elephants_mbit | .uncontrolled, .ankus] | all(type == "number" and . > 0 and . <= $link)'
 claim "all 8 elephants are found" holds '.detected | .true_elephants == 8 and .elephants == 8 and .missed_elephants == 0'
 claim "no mouse is called an elephant" holds '.detected.false_elephants == 0'
+claim "the good policy is not called harmful" holds '.verdicts.good_policy | . == "helped" or . == "no_effect" or . == "inconclusive"'
 claim "the rollback is identical" holds '.rollback_identical == true'
 claim "workloads carry their runtime's names" holds '[.workloads[].name] | sort == ["backup", "batch", "db", "web"]'
 claim "who runs elephants is not light, who does not is" holds \
@@ -67,6 +68,8 @@ claim "nothing was written to this machine's Docker" \
   [ "$docker_before" == "$(ls -d /var/lib/docker/containers/* 2>/dev/null | sort)" ]
 if holds '.machine_busy == false'; then
   claim "with Ankus the mice's p99 is below a fifth of a FIFO's" holds '.mice_p99_us | .ankus < .uncontrolled / 5'
+  claim "the verdict on it is that it helped" holds '.verdicts.good_policy == "helped"'
+  claim "the harmful policy is undone by its verdict" holds '.verdicts | .harmful_policy == "harmed" and .harmful_undone'
   claim "and the elephants keep nine tenths" holds '.elephants_mbit | .ankus > .uncontrolled * 0.9'
 else
   echo "     latency is not judged: $(jq -r .machine_busy_why "$work/demo.json")"
