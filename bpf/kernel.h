@@ -29,11 +29,15 @@ struct netdev_queue {
   struct Qdisc *qdisc;
 } KERNEL;
 
+struct rtnl_link_ops {
+  const char *kind;
+} KERNEL;
 struct net_device {
   possible_net_t nd_net;
   int ifindex;
   unsigned int flags;
   struct netdev_queue *_tx;
+  const struct rtnl_link_ops *rtnl_link_ops;
 } KERNEL;
 #define IFF_LOOPBACK 8
 
@@ -76,6 +80,7 @@ struct sk_buff {
   struct sock *sk;
   unsigned int len;
   int skb_iif;
+  __u32 hash; /* of the flow, 0: nobody has computed it */
   __u16 queue_mapping;
   unsigned long _nfct;
   __be16 protocol;

@@ -59,6 +59,52 @@ struct {
   __type(value, struct ankus_latency_reads);
 } ankus_latency_reads SEC(".maps");
 
+/* Of the addresses in the three tables that are keyed by address. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct ankus_latency_marks);
+} ankus_latency_marks SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, ANKUS_MAX_WORKLOADS);
+  __type(key, __u32);
+  __type(value, struct ankus_latency_passed);
+} ankus_latency_passed SEC(".maps");
+
+/* By workload: 1 = fewer of its packets are sampled. Written by user space only. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, ANKUS_MAX_WORKLOADS);
+  __type(key, __u32);
+  __type(value, __u32);
+} ankus_latency_spared SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, ANKUS_LEARNED);
+  __type(key, __u32); /* from the cookie */
+  __type(value, struct ankus_latency_namespace);
+} ankus_latency_namespaces SEC(".maps");
+
+/* By workload: cookie of the namespace that was learned last. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, ANKUS_MAX_WORKLOADS);
+  __type(key, __u32);
+  __type(value, __u64);
+} ankus_latency_cookies SEC(".maps");
+
+/* Flows by their hash: hash << 32 | owner. */
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, ANKUS_LEARNED);
+  __type(key, __u32); /* from the hash */
+  __type(value, __u64);
+} ankus_latency_flows SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, 1);
@@ -89,20 +135,136 @@ static __always_inline rule_t *begin(__u64 *began) {
 
   *began = 0;
   if (!rule || !own || !ankus_holds(rule->until, now_jiffies())) return 0;
-  if ((own->events++ & 255) == 0) *began = bpf_ktime_get_ns();
+  if (own->events++ >= own->next) {
+    __u64 clock = bpf_ktime_get_ns();
+    own->next = own->events + (bpf_get_prandom_u32() & 511);
+    *began = bpf_ktime_get_ns();
+    own->clock += *began - clock;
+  }
   return rule;
 }
 
 static __always_inline void end(__u64 began) {
   struct ankus_latency_cost *own;
+  __u64 time;
 
   if (!began || (own = cost()) == 0) return;
+  time = bpf_ktime_get_ns() - began;
   own->timed += 1;
-  own->time += bpf_ktime_get_ns() - began;
+  if (time < ANKUS_INTERRUPTED) own->time += time;
+  else own->interrupted += 1;
 }
 
-static __always_inline int sampled(rule_t *rule) {
-  return ankus_sampled(rule->shift ? bpf_get_prandom_u32() : 0, rule->shift);
+static __always_inline __u32 draw(rule_t *rule) {
+  return rule->shift + rule->spare ? bpf_get_prandom_u32() : 0;
+}
+
+static __always_inline __u32 shift_of(__u32 owner, rule_t *rule) {
+  __u32 *spared = rule->spare ? bpf_map_lookup_elem(&ankus_latency_spared, &owner) : 0;
+  return spared && *spared ? rule->shift + rule->spare : rule->shift;
+}
+
+static __always_inline __u32 shift_of_namespace(__u64 cookie, rule_t *rule) {
+  __u32 slot = cookie & (ANKUS_LEARNED - 1);
+  struct ankus_latency_namespace *known =
+      rule->spare ? bpf_map_lookup_elem(&ankus_latency_namespaces, &slot) : 0;
+  return known && known->cookie == cookie ? shift_of(known->owner, rule) : rule->shift;
+}
+
+static __always_inline __u32 shift_of_flow(__u32 hash, rule_t *rule) {
+  __u32 slot = hash & (ANKUS_LEARNED - 1);
+  __u64 *known = rule->spare && hash ? bpf_map_lookup_elem(&ankus_latency_flows, &slot) : 0;
+  __u64 entry = known ? *known : 0;
+  return entry >> 32 == hash && hash ? shift_of((__u32)entry, rule) : rule->shift;
+}
+
+/* What a container's packets that reach its device were sampled by, see container_out(). */
+static __always_inline __u32 shift_before(__u32 owner, rule_t *rule) {
+  __u64 *cookie = rule->spare ? bpf_map_lookup_elem(&ankus_latency_cookies, &owner) : 0;
+  return cookie && *cookie ? shift_of_namespace(*cookie, rule) : rule->shift;
+}
+
+static __always_inline void learn_namespace(__u64 cookie, __u32 owner, rule_t *rule) {
+  __u32 slot = cookie & (ANKUS_LEARNED - 1);
+  struct ankus_latency_namespace *known;
+  __u64 *last;
+
+  if (shift_of(owner, rule) == rule->shift) return;
+  known = bpf_map_lookup_elem(&ankus_latency_namespaces, &slot);
+  last = bpf_map_lookup_elem(&ankus_latency_cookies, &owner);
+  if (!known || !last) return;
+  if (known->cookie != cookie || known->owner != owner) known->owner = owner, known->cookie = cookie;
+  if (*last != cookie) *last = cookie;
+}
+
+static __always_inline void learn_flow(__u64 hash, __u32 owner, rule_t *rule) {
+  __u32 slot = (__u32)hash & (ANKUS_LEARNED - 1);
+  __u64 entry = hash << 32 | owner, *known;
+
+  if (!hash || shift_of(owner, rule) == rule->shift) return;
+  known = bpf_map_lookup_elem(&ankus_latency_flows, &slot);
+  if (known && *known != entry) *known = entry;
+}
+
+static __always_inline struct ankus_latency_passed *passed(__u32 owner, rule_t *rule) {
+  struct ankus_latency_passed *count = bpf_map_lookup_elem(&ankus_latency_passed, &owner);
+
+  if (count && count->window != rule->window) {
+    count->host_in = count->container_out = 0;
+    count->window = rule->window;
+  }
+  return count;
+}
+
+/* ------------------------------------------------------------------------ tables by address */
+
+static __always_inline struct ankus_latency_marks *all_marks(void) {
+  __u32 zero = 0;
+  return bpf_map_lookup_elem(&ankus_latency_marks, &zero);
+}
+
+/* A pointer as a number: the verifier does not reckon with kernel pointers, but lets one be taken from
+ * another, and a pointer that was stored in a map comes out as a number. */
+static __always_inline __u64 at(const void *pointer) {
+  struct ankus_latency_marks *marks = all_marks();
+  __u64 number = (__u64)pointer;
+
+  if (!marks) return 0;
+  if (!marks->base) *(volatile __u64 *)&marks->base = (__u64)marks;
+  asm("%0 -= %1" : "+r"(number) : "r"(marks));
+  return number + *(volatile __u64 *)&marks->base;
+}
+
+static __always_inline __u32 *mark_of(__u64 address) {
+  struct ankus_latency_marks *marks = all_marks();
+  return marks ? &marks->slots[ankus_mark_slot(address) & (ANKUS_MARKS - 1)] : 0;
+}
+static __always_inline int marked(__u64 address) {
+  const __u32 *mark = mark_of(address);
+  return mark && *mark;
+}
+
+/* Address of a packet's data, as a number on all kernels. */
+static __always_inline __u64 data_of(const struct sk_buff *skb) {
+  __u64 data = 0;
+  bpf_core_read(&data, sizeof data, &skb->head);
+  return data;
+}
+
+/* As bpf_map_update_elem(), but counts the address when it is new. */
+static __always_inline int put(void *map, __u64 address, const void *value) {
+  int error = (int)bpf_map_update_elem(map, &address, value, BPF_NOEXIST);
+  __u32 *mark;
+
+  if (error == -17 /* EEXIST */) return (int)bpf_map_update_elem(map, &address, value, BPF_EXIST);
+  if (!error && (mark = mark_of(address)) != 0) __sync_fetch_and_add(mark, 1);
+  return error;
+}
+static __always_inline void take_out(void *map, __u64 address) {
+  __u32 *mark;
+
+  if (bpf_map_delete_elem(map, &address) == 0 && (mark = mark_of(address)) != 0)
+    __sync_fetch_and_add(mark, -1);
 }
 
 static __always_inline struct ankus_latency_row *row_of(__u32 workload, __u32 segment) {
@@ -136,12 +298,6 @@ __noinline int ankus_latency_record(__u32 workload, __u32 segment, __u64 time) {
 __noinline int ankus_latency_begun(__u32 workload, __u32 segment, __s64 by) {
   struct ankus_latency_row *row = row_of(workload, segment);
   if (row) __sync_fetch_and_add(&row->begun, by);
-  return 0;
-}
-
-__noinline int ankus_latency_passed(__u32 workload, __u32 segment, __u32 shift) {
-  struct ankus_latency_row *row = row_of(workload, segment);
-  if (row) __sync_fetch_and_add(&row->passed, ANKUS_ONE >> (shift & 31));
   return 0;
 }
 
@@ -284,31 +440,29 @@ static __always_inline __u64 network_of(const struct sk_buff *skb) {
 }
 
 static __always_inline packet_t *packet_at(__u64 address, rule_t *rule) {
-  packet_t *packet = bpf_map_lookup_elem(&ankus_latency_packets, &address);
+  packet_t *packet = marked(address) ? bpf_map_lookup_elem(&ankus_latency_packets, &address) : 0;
   return packet && packet->window == rule->window ? packet : 0;
 }
 
-static __always_inline void forget(__u64 address) {
-  (void)bpf_map_delete_elem(&ankus_latency_packets, &address);
-}
+static __always_inline void forget(__u64 address) { take_out(&ankus_latency_packets, address); }
 
 /* What is noted of this very packet. If the address was given to another packet since, the note
  * goes: the first had vanished without a tracepoint. Reads the headers of those that are noted. */
 static __always_inline packet_t *find(const struct sk_buff *skb, __u64 network, struct ankus_headers *h,
                                       rule_t *rule) {
-  packet_t *packet = packet_at((__u64)skb, rule);
+  packet_t *packet = packet_at(at(skb), rule);
   struct ankus_latency_cost *own;
 
   if (!packet) return 0;
   if (read_headers(h, skb, network) && h->print == packet->print) return packet;
   if ((own = cost()) != 0) own->reused += 1;
-  forget((__u64)skb);
+  forget(at(skb));
   return 0;
 }
 
 static __always_inline void start(__u64 address, const packet_t *packet) {
   struct ankus_latency_cost *own = cost();
-  int error = (int)bpf_map_update_elem(&ankus_latency_packets, &address, packet, BPF_ANY);
+  int error = put(&ankus_latency_packets, address, packet);
 
   if (!own) return;
   own->sampled += 1;
@@ -336,17 +490,23 @@ static __always_inline __u32 service_of(__u64 cgroup) {
   return service ? *service : 0;
 }
 
-/* Was it received by an uplink (of the host: only its devices are asked)? */
-static __always_inline int from_uplink(const struct sk_buff *skb) {
-  const struct ankus_device *from = skb->skb_iif ? device_at(skb->skb_iif) : 0;
-  return from && from->role == ANKUS_ROLE_UPLINK;
+/* Does a veth pair end here? Then the packet was seen before, in its container, and not chosen. */
+static __always_inline int ends_veth(const struct net_device *dev) {
+  const struct rtnl_link_ops *ops = dev->rtnl_link_ops;
+  const char *kind = 0;
+  char name[5] = {};
+
+  if (!ops || bpf_core_read(&kind, sizeof kind, &ops->kind) || bpf_probe_read_kernel(name, 4, kind)) return 0;
+  return name[0] == 'v' && name[1] == 'e' && name[2] == 't' && name[3] == 'h';
 }
 
 static __always_inline void trip(const struct sk_buff *skb, const struct ankus_device *device, __u32 ifindex,
                                  int leaving, rule_t *rule) {
   __u64 network = 0; /* a number, not a pointer, as global functions want it */
+  int chosen;
 
   if (!rule->round_trips || !is_ip(skb)) return;
+  chosen = leaving && ankus_sampled(draw(rule), shift_of(device->owner, rule));
   if (leaving) {
     bpf_core_read(&network, sizeof network, &skb->data);
   } else {
@@ -355,7 +515,7 @@ static __always_inline void trip(const struct sk_buff *skb, const struct ankus_d
   }
   ankus_latency_trip(network,
                      (skb->protocol == bpf_htons(0x86DD) ? TRIP_V6 : 0) |
-                         (leaving ? TRIP_LEAVING | (sampled(rule) ? TRIP_SAMPLED : 0) : 0),
+                         (leaving ? TRIP_LEAVING | (chosen ? TRIP_SAMPLED : 0) : 0),
                      device->owner, rule->window, ifindex);
 }
 
@@ -364,25 +524,29 @@ static __always_inline void trip(const struct sk_buff *skb, const struct ankus_d
 static __always_inline void uplink_in(struct sk_buff *skb, const struct ankus_device *device, rule_t *rule) {
   struct ankus_headers h = {};
   packet_t fresh = {};
+  __u32 random = draw(rule);
 
   if (device->flags & ANKUS_DEVICE_INGRESS_ON_IFB) { /* is it here again, from the ifb? */
-    packet_t *packet = packet_at((__u64)skb, rule);
+    packet_t *packet = packet_at(at(skb), rule);
     if (packet && packet->point == ANKUS_AT_IFB_LEFT && read_headers(&h, skb, (__u64)skb->data) &&
         h.print == packet->print)
       return;
   }
-  if (!sampled(rule) || !read_headers(&h, skb, (__u64)skb->data)) return;
+  if (!ankus_sampled(random, rule->shift) || !ankus_sampled(random, shift_of_flow(skb->hash, rule)) ||
+      !read_headers(&h, skb, (__u64)skb->data))
+    return;
   fresh.at = fresh.first = bpf_ktime_get_ns();
   fresh.print = h.print;
+  fresh.source = skb->hash;
   fresh.window = rule->window;
   fresh.point = ANKUS_AT_UPLINK_IN;
   if (h.protocol == 17) fresh.flags = ANKUS_PACKET_DATAGRAM;
-  start((__u64)skb, &fresh);
+  start(at(skb), &fresh);
 }
 
 /* In front of the ifb's qdisc: ifb's start_xmit ends it, see leaves(). */
 static __always_inline void ifb_in(struct sk_buff *skb, rule_t *rule) {
-  packet_t *packet = packet_at((__u64)skb, rule);
+  packet_t *packet = packet_at(at(skb), rule);
 
   if (!packet || packet->point != ANKUS_AT_UPLINK_IN) return;
   packet->waited = bpf_ktime_get_ns();
@@ -392,25 +556,31 @@ static __always_inline void ifb_in(struct sk_buff *skb, rule_t *rule) {
 static __always_inline void device_in(struct sk_buff *skb, const struct ankus_device *device, rule_t *rule) {
   struct ankus_headers h = {};
   packet_t *packet = find(skb, network_of(skb), &h, rule);
-  int outside = from_uplink(skb);
+  const struct ankus_device *from = skb->skb_iif ? device_at(skb->skb_iif) : 0;
+  struct ankus_latency_passed *count;
   __u32 owner = device->owner;
   packet_t fresh = {};
   __u64 now;
 
-  if (outside && is_ip(skb)) ankus_latency_passed(owner, ANKUS_SEGMENT_HOST_IN, rule->shift);
-  if (!packet && (outside || !sampled(rule) || !read_headers(&h, skb, network_of(skb)))) return;
+  if (from && from->role == ANKUS_ROLE_UPLINK && is_ip(skb) && (count = passed(owner, rule)) != 0)
+    count->host_in += ANKUS_ONE >> (shift_of_flow(skb->hash, rule) & 31);
+  /* Where it came from has chosen already, if that is known at all. */
+  if (!packet &&
+      (from || !ankus_sampled(draw(rule), shift_of(owner, rule)) || !read_headers(&h, skb, network_of(skb))))
+    return;
   now = bpf_ktime_get_ns();
   fresh.first = now;
   if (packet && (packet->point == ANKUS_AT_UPLINK_IN || packet->point == ANKUS_AT_IFB_LEFT)) {
     ankus_latency_record(owner, ANKUS_SEGMENT_HOST_IN, now - packet->at);
     if (packet->point == ANKUS_AT_IFB_LEFT) ankus_latency_record(owner, ANKUS_SEGMENT_IFB, packet->waited);
+    if (packet->source == skb->hash) learn_flow(packet->source, owner, rule);
     fresh.first = packet->first;
     fresh.flags = ANKUS_PACKET_WHOLE;
   } else if (packet) {
     not_begun(packet); /* from another workload of this host */
   }
   if (!h.payload) { /* nobody reads a bare acknowledgement */
-    if (packet) forget((__u64)skb);
+    if (packet) forget(at(skb));
     return;
   }
   fresh.at = now;
@@ -424,11 +594,11 @@ static __always_inline void device_in(struct sk_buff *skb, const struct ankus_de
   ankus_latency_begun(owner, ANKUS_SEGMENT_STACK_IN, 1);
   if (fresh.flags & ANKUS_PACKET_WHOLE) ankus_latency_begun(owner, ANKUS_SEGMENT_IN, 1);
   if (packet) *packet = fresh;
-  else start((__u64)skb, &fresh);
+  else start(at(skb), &fresh);
   if (h.echo) { /* a raw socket is given a clone: another sk_buff with the same data */
-    __u64 data = (__u64)skb->head;
+    __u64 data = data_of(skb);
     fresh.flags |= ANKUS_PACKET_ALIAS;
-    (void)bpf_map_update_elem(&ankus_latency_packets, &data, &fresh, BPF_ANY);
+    (void)put(&ankus_latency_packets, data, &fresh);
   }
 }
 
@@ -437,21 +607,23 @@ static __always_inline packet_t *find_arrived(const struct sk_buff *skb, __u64 *
                                               struct ankus_headers *h, rule_t *rule) {
   packet_t *packet = find(skb, network_of(skb), h, rule);
 
-  *address = (__u64)skb;
+  *address = at(skb);
   if (packet) return packet;
-  *address = (__u64)skb->head;
+  *address = data_of(skb);
   packet = packet_at(*address, rule);
   if (!packet || !read_headers(h, skb, network_of(skb)) || h->print != packet->print) return 0;
   return packet;
 }
 
-static __always_inline void at_socket(const struct sk_buff *skb, __u32 service, rule_t *rule) {
+static __always_inline void at_socket(const struct sk_buff *skb, const struct sock *sk, rule_t *rule) {
   struct ankus_headers h = {};
   __u64 address, now;
   packet_t *packet = find_arrived(skb, &address, &h, rule);
-  __u32 length = 0, merged;
+  __u32 length = 0, service = 0, merged;
 
   if (!packet || packet->point == ANKUS_AT_SOCKET) return;
+  if (packet->point == ANKUS_AT_UPLINK_IN || packet->point == ANKUS_AT_IFB_LEFT)
+    service = service_of(BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id));
   now = bpf_ktime_get_ns();
   if (h.protocol == 6) length = skb->len - h.tcp_header;
   if (packet->point == ANKUS_AT_DEVICE_IN) {
@@ -466,8 +638,9 @@ static __always_inline void at_socket(const struct sk_buff *skb, __u32 service, 
       ankus_latency_record(packet->owner, ANKUS_SEGMENT_IN, now - packet->first);
       if (merged) ankus_latency_merged(packet->owner, ANKUS_SEGMENT_IN, merged);
     }
-  } else if ((packet->point == ANKUS_AT_UPLINK_IN || packet->point == ANKUS_AT_IFB_LEFT) && service) {
+  } else if (service) {
     packet->owner = service;
+    if (packet->source == skb->hash) learn_flow(packet->source, service, rule);
     ankus_latency_begun(service, ANKUS_SEGMENT_IN, 1);
     ankus_latency_record(service, ANKUS_SEGMENT_IN, now - packet->first);
     if (packet->point == ANKUS_AT_IFB_LEFT) ankus_latency_record(service, ANKUS_SEGMENT_IFB, packet->waited);
@@ -514,17 +687,18 @@ static __always_inline void is_read(__u64 address, const packet_t *packet) {
 
 /* A sampled datagram has joined its socket's queue, and will be read at its turn. */
 static __always_inline void queue_datagram(const struct sock *sk, __u64 address, rule_t *rule) {
-  __u64 key = (__u64)sk;
-  struct ankus_latency_reads *reads = bpf_map_lookup_elem(&ankus_latency_reads, &key);
+  __u64 key = at(sk);
   const packet_t *packet = packet_at(address, rule);
+  struct ankus_latency_reads *reads;
   __u32 waiting = 0, slot;
 
   if (!packet || packet->point != ANKUS_AT_SOCKET) return;
+  reads = bpf_map_lookup_elem(&ankus_latency_reads, &key);
   if (!reads) {
     __u32 zero = 0;
     const void *none = bpf_map_lookup_elem(&ankus_latency_zero, &zero);
     if (!none) return;
-    (void)bpf_map_update_elem(&ankus_latency_reads, &key, none, BPF_NOEXIST);
+    (void)put(&ankus_latency_reads, key, none);
     reads = bpf_map_lookup_elem(&ankus_latency_reads, &key);
     if (!reads) return;
   }
@@ -542,22 +716,28 @@ static __always_inline void queue_datagram(const struct sock *sk, __u64 address,
 /* How long ago tcp_sendmsg_locked was given the first byte that this packet carries, if that is
  * being measured on its socket; else 0. */
 static __always_inline __u64 send_wait(struct sk_buff *skb, struct ankus_headers *h, __u64 now, rule_t *rule) {
-  __u64 socket = (__u64)skb->sk, waited = 0;
-  struct ankus_latency_send *send = socket ? bpf_map_lookup_elem(&ankus_latency_sends, &socket) : 0;
+  __u64 socket = at(skb->sk), waited = 0;
+  struct ankus_latency_send *send =
+      socket && marked(socket) ? bpf_map_lookup_elem(&ankus_latency_sends, &socket) : 0;
 
   if (!send || !read_headers(h, skb, network_of(skb)) || h->protocol != 6 || !h->payload) return 0;
   if ((__s32)(send->sequence - h->sequence) >= (__s32)h->length) return 0; /* not yet its turn */
   if (send->window == rule->window && (__s32)(send->sequence - h->sequence) >= 0) waited = now - send->at;
-  (void)bpf_map_delete_elem(&ankus_latency_sends, &socket);
+  take_out(&ankus_latency_sends, socket);
   return waited;
 }
 
 static __always_inline void container_out(struct sk_buff *skb, rule_t *rule) {
+  __u32 random = draw(rule);
+  int chosen = ankus_sampled(random, rule->shift);
   struct ankus_headers h = {};
   packet_t fresh = {};
-  int chosen = sampled(rule);
-  __u64 now = bpf_ktime_get_ns();
+  __u64 now;
 
+  if (!chosen && !marked(at(skb->sk))) return;
+  fresh.source = skb->dev->nd_net.net->net_cookie;
+  chosen = chosen && ankus_sampled(random, shift_of_namespace(fresh.source, rule));
+  now = bpf_ktime_get_ns();
   fresh.waited = send_wait(skb, &h, now, rule);
   if (!chosen && !fresh.waited) return;
   if (!h.print && !read_headers(&h, skb, network_of(skb))) return;
@@ -566,16 +746,18 @@ static __always_inline void container_out(struct sk_buff *skb, rule_t *rule) {
   fresh.window = rule->window;
   fresh.point = ANKUS_AT_CONTAINER_OUT;
   fresh.flags = chosen ? ANKUS_PACKET_WHOLE : ANKUS_PACKET_ONLY_SEND;
-  start((__u64)skb, &fresh);
+  start(at(skb), &fresh);
 }
 
 static __always_inline void device_out(struct sk_buff *skb, const struct ankus_device *device, rule_t *rule) {
   struct ankus_headers h = {};
   packet_t *packet = find(skb, (__u64)skb->data, &h, rule);
+  struct ankus_latency_passed *count;
   __u32 owner = device->owner;
   __u64 now;
 
-  if (is_ip(skb)) ankus_latency_passed(owner, ANKUS_SEGMENT_CONTAINER_OUT, rule->shift);
+  if (is_ip(skb) && (count = passed(owner, rule)) != 0)
+    count->container_out += ANKUS_ONE >> (shift_before(owner, rule) & 31);
   if (packet && packet->point == ANKUS_AT_CONTAINER_OUT) {
     now = bpf_ktime_get_ns();
     if (packet->waited) {
@@ -583,18 +765,20 @@ static __always_inline void device_out(struct sk_buff *skb, const struct ankus_d
       ankus_latency_record(owner, ANKUS_SEGMENT_SEND, packet->waited);
     }
     if (packet->flags & ANKUS_PACKET_ONLY_SEND) {
-      forget((__u64)skb);
+      forget(at(skb));
       return;
     }
     ankus_latency_record(owner, ANKUS_SEGMENT_CONTAINER_OUT, now - packet->at);
+    learn_namespace(packet->source, owner, rule);
     packet->at = now;
     packet->owner = owner;
     packet->point = ANKUS_AT_DEVICE_OUT;
   } else { /* a VM's: nobody has seen it before */
     packet_t fresh = {};
     if (packet) not_begun(packet);
-    if (!sampled(rule) || !read_headers(&h, skb, (__u64)skb->data)) {
-      if (packet) forget((__u64)skb);
+    if (!ankus_sampled(draw(rule), shift_of(owner, rule)) || ends_veth(skb->dev) ||
+        !read_headers(&h, skb, (__u64)skb->data)) {
+      if (packet) forget(at(skb));
       return;
     }
     fresh.at = fresh.first = bpf_ktime_get_ns();
@@ -603,7 +787,7 @@ static __always_inline void device_out(struct sk_buff *skb, const struct ankus_d
     fresh.owner = owner;
     fresh.point = ANKUS_AT_DEVICE_OUT;
     fresh.flags = ANKUS_PACKET_WHOLE;
-    start((__u64)skb, &fresh);
+    start(at(skb), &fresh);
   }
   ankus_latency_begun(owner, ANKUS_SEGMENT_HOST_OUT, 1);
 }
@@ -628,8 +812,15 @@ static __always_inline void uplink_out(struct sk_buff *skb, struct net_device *d
   struct ankus_headers h = {};
   packet_t *packet = find(skb, network_of(skb), &h, rule);
   packet_t fresh = {};
-  __u64 now = bpf_ktime_get_ns(), waited;
+  __u64 now, waited;
+  __u32 random = 0;
 
+  if (!packet) {
+    if (skb->skb_iif) return; /* came through a device, where it was not chosen */
+    random = draw(rule);
+    if (!ankus_sampled(random, rule->shift) && !marked(at(skb->sk))) return;
+  }
+  now = bpf_ktime_get_ns();
   if (packet && packet->point == ANKUS_AT_DEVICE_OUT) {
     ankus_latency_record(packet->owner, ANKUS_SEGMENT_HOST_OUT, now - packet->at);
     fresh.owner = packet->owner;
@@ -639,10 +830,11 @@ static __always_inline void uplink_out(struct sk_buff *skb, struct net_device *d
     if (packet) { /* in transit, or an older one's */
       not_begun(packet);
     } else {
-      int chosen = sampled(rule);
+      int chosen = ankus_sampled(random, rule->shift);
       waited = send_wait(skb, &h, now, rule);
       if (!chosen && !waited) return;
       fresh.owner = service_of(cgroup_of(skb));
+      chosen = chosen && ankus_sampled(random, shift_of(fresh.owner, rule));
       if (waited) {
         ankus_latency_begun(fresh.owner, ANKUS_SEGMENT_SEND, 1);
         ankus_latency_record(fresh.owner, ANKUS_SEGMENT_SEND, waited);
@@ -659,7 +851,7 @@ static __always_inline void uplink_out(struct sk_buff *skb, struct net_device *d
   ankus_latency_begun(fresh.owner, ANKUS_SEGMENT_QDISC, 1);
   if (fresh.flags & ANKUS_PACKET_WHOLE) ankus_latency_begun(fresh.owner, ANKUS_SEGMENT_OUT, 1);
   if (packet) *packet = fresh;
-  else start((__u64)skb, &fresh);
+  else start(at(skb), &fresh);
 }
 
 static __always_inline void sent(__u64 address, const packet_t *packet) {
@@ -673,7 +865,7 @@ static __always_inline void sent(__u64 address, const packet_t *packet) {
 
 /* It has left a qdisc. */
 static __always_inline void leaves(__u64 address, __u32 window) {
-  packet_t *packet = bpf_map_lookup_elem(&ankus_latency_packets, &address);
+  packet_t *packet = marked(address) ? bpf_map_lookup_elem(&ankus_latency_packets, &address) : 0;
 
   if (!packet || packet->window != window) return;
   if (packet->point == ANKUS_AT_UPLINK_OUT) {
@@ -700,8 +892,7 @@ int BPF_PROG(ankus_latency_receive, struct sk_buff *skb) {
   rule_t *rule = begin(&began);
 
   if (!rule) return 0;
-  device = device_at(dev->ifindex);
-  if (device && in_host(dev, rule)) {
+  if (in_host(dev, rule) && (device = device_at(dev->ifindex)) != 0) {
     if (device->role == ANKUS_ROLE_WORKLOAD) {
       device_out(skb, device, rule);
       trip(skb, device, dev->ifindex, 1, rule);
@@ -750,7 +941,7 @@ int BPF_PROG(ankus_latency_dequeue, struct Qdisc *qdisc, const struct netdev_que
   if (!rule) return 0;
   window = rule->window;
   if (skb) {
-    leaves((__u64)skb, window);
+    leaves(at(skb), window);
     if (packets > 1 && bpf_core_read(&address, sizeof address, &skb->next) == 0)
       for (i = 1; i < ANKUS_BULK && i < packets && address; i++) {
         ankus_latency_leaves(address, window);
@@ -767,7 +958,7 @@ int BPF_PROG(ankus_latency_xmit, const struct sk_buff *skb) {
   rule_t *rule = begin(&began);
 
   if (!rule) return 0;
-  leaves((__u64)skb, rule->window);
+  leaves(at(skb), rule->window);
   end(began);
   return 0;
 }
@@ -778,8 +969,7 @@ int BPF_PROG(ankus_latency_tcp, struct sock *sk, const struct sk_buff *skb) {
   rule_t *rule = begin(&began);
 
   if (!rule) return 0;
-  if (packet_at((__u64)skb, rule))
-    at_socket(skb, service_of(BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id)), rule);
+  if (packet_at(at(skb), rule)) at_socket(skb, sk, rule);
   end(began);
   return 0;
 }
@@ -793,8 +983,8 @@ int BPF_PROG(ankus_latency_ready, const struct sock *sk) {
 
   if (!rule) return 0;
   if ((const void *)skb != (const void *)&sk->sk_receive_queue) {
-    at_socket(skb, service_of(BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id)), rule);
-    if (sk->sk_protocol == 17) queue_datagram(sk, (__u64)skb, rule);
+    at_socket(skb, sk, rule);
+    if (sk->sk_protocol == 17) queue_datagram(sk, at(skb), rule);
   }
   end(began);
   return 0;
@@ -822,13 +1012,15 @@ int BPF_PROG(ankus_latency_read, const struct sk_buff *skb) {
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(ankus_latency_received, struct sock *sk, int length, int flags) {
-  __u64 key = (__u64)sk, began;
+  __u64 key = at(sk), began;
   rule_t *rule = begin(&began);
   struct ankus_latency_reads *reads;
   int i;
 
   if (!rule) return 0;
-  reads = length < 0 || flags & 2 /* MSG_PEEK */ ? 0 : bpf_map_lookup_elem(&ankus_latency_reads, &key);
+  reads = length < 0 || flags & 2 /* MSG_PEEK */ || !marked(key)
+              ? 0
+              : bpf_map_lookup_elem(&ankus_latency_reads, &key);
   if (reads) {
     reads->calls += 1;
     for (i = 0; i < ANKUS_READS && reads->first != reads->last; i++) {
@@ -850,17 +1042,22 @@ int BPF_PROG(ankus_latency_received, struct sock *sk, int length, int flags) {
 /* One byte at a time per socket: the first that is written after the last one was sent. */
 SEC("tp_btf/tcp_sendmsg_locked")
 int BPF_PROG(ankus_latency_send, const struct sock *sk) {
-  __u64 key = (__u64)sk, began;
+  __u64 key = at(sk), began;
   rule_t *rule = begin(&began);
   struct ankus_latency_send *old, fresh = {};
+  __u32 random;
 
   if (!rule) return 0;
-  old = bpf_map_lookup_elem(&ankus_latency_sends, &key);
-  if (!(old && old->window == rule->window) && sampled(rule)) {
+  random = draw(rule);
+  /* The owner is not known here either, but its namespace may be. */
+  if (ankus_sampled(random, rule->shift) &&
+      ankus_sampled(random, shift_of_namespace(sk->__sk_common.skc_net.net->net_cookie, rule)) &&
+      !((old = marked(key) ? bpf_map_lookup_elem(&ankus_latency_sends, &key) : 0) != 0 &&
+        old->window == rule->window)) {
     fresh.at = bpf_ktime_get_ns();
     fresh.window = rule->window;
     bpf_core_read(&fresh.sequence, sizeof fresh.sequence, &((struct tcp_sock *)sk)->write_seq);
-    (void)bpf_map_update_elem(&ankus_latency_sends, &key, &fresh, BPF_ANY);
+    (void)put(&ankus_latency_sends, key, &fresh);
   }
   end(began);
   return 0;
@@ -868,10 +1065,10 @@ int BPF_PROG(ankus_latency_send, const struct sock *sk) {
 
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(ankus_latency_closed, struct sock *sk) {
-  __u64 key = (__u64)sk, began;
+  __u64 key = at(sk), began;
 
   if (!begin(&began)) return 0;
-  (void)bpf_map_delete_elem(&ankus_latency_sends, &key);
+  if (marked(key)) take_out(&ankus_latency_sends, key);
   end(began);
   return 0;
 }
@@ -883,12 +1080,12 @@ int BPF_PROG(ankus_latency_consumed, struct sk_buff *skb) {
   packet_t *packet;
 
   if (!rule) return 0;
-  packet = packet_at((__u64)skb, rule);
+  packet = packet_at(at(skb), rule);
   if (packet && packet->point == ANKUS_AT_UPLINK_OUT && packet->flags & ANKUS_PACKET_NO_QUEUE) {
-    sent((__u64)skb, packet);
+    sent(at(skb), packet);
   } else if (packet && ((packet->flags & ANKUS_PACKET_DATAGRAM && packet->point <= ANKUS_AT_SOCKET) ||
                         (packet->flags & ANKUS_PACKET_STREAM && packet->point == ANKUS_AT_DEVICE_IN))) {
-    is_read((__u64)skb, packet);
+    is_read(at(skb), packet);
   } else if (packet) {
     if (packet->point == ANKUS_AT_UPLINK_OUT) {
       ankus_latency_split(packet->owner, ANKUS_SEGMENT_QDISC);
@@ -896,7 +1093,7 @@ int BPF_PROG(ankus_latency_consumed, struct sk_buff *skb) {
     } else {
       not_begun(packet);
     }
-    forget((__u64)skb);
+    forget(at(skb));
   }
   end(began);
   return 0;
@@ -910,7 +1107,7 @@ int BPF_PROG(ankus_latency_freed, struct sk_buff *skb) {
   __u32 segment;
 
   if (!rule) return 0;
-  packet = packet_at((__u64)skb, rule);
+  packet = packet_at(at(skb), rule);
   if (packet) {
     segment = ankus_pending(packet->point);
     if (segment != ANKUS_SEGMENTS) ankus_latency_dropped(packet->owner, segment);
@@ -918,7 +1115,7 @@ int BPF_PROG(ankus_latency_freed, struct sk_buff *skb) {
       if (segment == ANKUS_SEGMENT_STACK_IN) ankus_latency_dropped(packet->owner, ANKUS_SEGMENT_IN);
       if (segment == ANKUS_SEGMENT_QDISC) ankus_latency_dropped(packet->owner, ANKUS_SEGMENT_OUT);
     }
-    forget((__u64)skb);
+    forget(at(skb));
   }
   end(began);
   return 0;

@@ -52,12 +52,39 @@ struct ankus_latency_row {
   __u64 dropped;  /* of those, the kernel has freed as lost: nothing to measure */
   __u64 split;    /* of those, cut up inside a qdisc: not measured, as they go on as other packets */
   __u64 merged;   /* of those, about so many travel on inside another one: GRO, the socket's queue */
-  __u64 passed;   /* all that came to the segment's end, each as the share of ANKUS_ONE that was
-                   * sampled then; 0 where nobody counts */
   __u64 sum;
   __u64 max;
 };
-ANKUS_STATIC_ASSERT(sizeof(struct ankus_latency_row) == 2104, "layout");
+ANKUS_STATIC_ASSERT(sizeof(struct ankus_latency_row) == 2096, "layout");
+
+/* Per CPU and workload: all that came to the end of a segment whose beginning does not know the owner,
+ * each as the share of ANKUS_ONE that was sampled then. */
+struct ankus_latency_passed {
+  __u64 host_in, container_out;
+  __u64 window;
+};
+
+#define ANKUS_MARKS 16384 /* a power of two */
+
+/* How many addresses of each hash are in the tables: most packets are not sampled, and one look here
+ * says so. Others with the same hash are looked up in vain. */
+struct ankus_latency_marks {
+  __u64 base; /* its own address */
+  __u32 slots[ANKUS_MARKS];
+};
+static inline __u32 ankus_mark_slot(__u64 address) {
+  return (__u32)(address * 0x9e3779b97f4a7c15ULL >> 50); /* Fibonacci hashing: the high 14 bits */
+}
+
+/* The first probes of a packet do not know whose it is. What has sampled packets of a workload to be
+ * spared told at the device is remembered for the next: by namespace, and for what an uplink
+ * receives by the hash that the NIC (or the sender on this host) has computed of its flow. */
+#define ANKUS_LEARNED 4096 /* a power of two; another with the same slot takes its place */
+struct ankus_latency_namespace {
+  __u64 cookie;
+  __u32 owner;
+  __u32 pad;
+};
 
 /* A sampled packet on its way, under the address of its sk_buff. The address is reused at once,
  * and not every way to free one has a tracepoint, so the packet's `print` is compared. */
@@ -67,13 +94,14 @@ struct ankus_latency_packet {
   __u64 print;
   __u32 owner;
   __u32 window;
+  __u64 source; /* until the owner is known: the cookie of the container's namespace, or the flow's hash */
   __u64 waited; /* in the ifb (while in it: since when), or in TCP's own queue before it was sent */
   __u32 length; /* TCP: of the payload, when it was at `point` */
   __u8 point;
   __u8 flags;
   __u8 pad[2];
 };
-ANKUS_STATIC_ASSERT(sizeof(struct ankus_latency_packet) == 48, "layout");
+ANKUS_STATIC_ASSERT(sizeof(struct ankus_latency_packet) == 56, "layout");
 
 enum ankus_packet_flag {
   ANKUS_PACKET_NO_QUEUE = 1, /* the qdisc never cuts packets up: if it is freed, that was to send it */
@@ -98,20 +126,28 @@ struct ankus_headers {
   __u32 pad;
 };
 
+#define ANKUS_INTERRUPTED 1048576 /* ns; in emulation one takes 100 us */
+
 /* One row; written by user space only. */
 struct ankus_latency_config {
   __u32 until;  /* jiffies; 0 = no window is open. Not reached: sample. Works if user space dies */
   __u32 shift;  /* 1 of 2^shift packets is sampled */
   __u32 window; /* number of the window: packets of an earlier one are not reported */
   __u32 round_trips; /* 1: measure them, too */
+  __u32 spare; /* of workloads to be spared, 1 of 2^(shift + spare) */
+  __u32 pad;
   __u64 netns_cookie; /* the host's */
 };
 
 /* Per CPU, of one window. */
 struct ankus_latency_cost {
   __u64 events;  /* times that a program ran */
-  __u64 timed;   /* of those, measured (1 of 256) */
-  __u64 time;    /* ns in all measured ones, both clock reads included */
+  __u64 next;    /* the event that is measured next: 1 of 256, at random, as each packet passes the
+                  * same probes in the same order */
+  __u64 timed;   /* of those, measured */
+  __u64 time;    /* ns in all measured ones, one clock read included */
+  __u64 clock;   /* ns of as many clock reads */
+  __u64 interrupted; /* measured, and longer than any can take: others ran meanwhile; not in `time` */
   __u64 sampled; /* packets chosen */
   __u64 no_room; /* of those, the table had no place for; or there was none for a row */
   __u64 reused;  /* entries of packets that had vanished without a tracepoint */

@@ -90,10 +90,14 @@ std::string render_latency(const json& reply, const std::string& workload, Style
   for (const json& row : list_of(reply, "segments"))
     if (is_of(row, workload)) rows.push_back(&row);
   const json& cost = field(reply, "cost");
-  std::string text = "window " + duration(reply, "window_s") + ", 1 packet in " +
-                     text_of(reply, "one_in") + " measured; measuring took " +
-                     decimals(number_of(cost, "of_cpus").value_or(0) * 100, 2) +
-                     "% of the CPUs' time\n";
+  const bool has_heavy =
+      number_of(reply, "heavy_one_in").value_or(0) > number_of(reply, "one_in").value_or(0);
+  std::string text =
+      "window " + duration(reply, "window_s") + ", 1 packet in " + text_of(reply, "one_in") +
+      " measured" +
+      (has_heavy ? ", of heavy workloads 1 in " + text_of(reply, "heavy_one_in") : "") +
+      "; measuring took " + decimals(number_of(cost, "of_cpus").value_or(0) * 100, 2) +
+      "% of the CPUs' time\n";
   if (number_of(reply, "no_room").value_or(0) > 0)
     text += style.warning("no room") + " for " + text_of(reply, "no_room") +
             " packets: coverage tells\n";

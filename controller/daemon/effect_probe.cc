@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 
 #include "base/text.h"
 #include "kernel/procfs.h"
@@ -14,7 +15,7 @@
 namespace ankus {
 namespace {
 
-/// Of all CPUs' time; above it fewer packets are measured.
+/// Of all CPUs' time; above it fewer packets are measured, as long as that helps.
 constexpr Share kBudget{0.01};
 
 template <class T>
@@ -52,9 +53,23 @@ Result<void> EffectProbe::open() {
   return {};
 }
 
-Result<void> EffectProbe::begin(nanoseconds length, MonotonicTime now, std::uint32_t one_in) {
+/// All that are known not to be light: a mixed workload's elephants make nearly all of its packets.
+Result<void> EffectProbe::spare_heavy() {
+  std::set<WorkloadId> spared;
+  for (const WorkloadState& state : observer_->snapshot().workloads)
+    if (state.footprint.weight == Weight::heavy || state.footprint.weight == Weight::mixed)
+      spared.insert(state.workload.id);
+  return sensor_->spare(spared);
+}
+
+Result<void> EffectProbe::begin(nanoseconds length, MonotonicTime now,
+                                std::optional<std::uint32_t> one_in) {
   if (auto done = open(); !done) return done;
-  if (auto done = sensor_->begin(length, one_in); !done) return done;
+  if (auto done = spare_heavy(); !done) return done;
+  if (auto done =
+          sensor_->begin(length, one_in.value_or(kOneIn), false, one_in.value_or(kHeavyOneIn));
+      !done)
+    return done;
   observer_->sample_tcp(1);
   until_ = now + length;
   return {};
@@ -74,6 +89,7 @@ std::optional<std::string> EffectProbe::tend(MonotonicTime now) {
     end();
     return std::nullopt;
   }
+  (void)spare_heavy();  // as they were is near enough
   const auto said = sensor_->keep_within(kBudget);
   return said ? *said : std::nullopt;
 }

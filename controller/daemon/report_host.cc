@@ -137,6 +137,7 @@ json latency(const LatencyReading& reading, const Snapshot& snapshot,
   }
   json reply{{"window_s", seconds_of(reading.length)},
              {"one_in", reading.one_in},
+             {"heavy_one_in", reading.spared_one_in},
              {"measuring", left.has_value()},
              {"sampled", reading.sampled},
              {"no_room", reading.no_room},

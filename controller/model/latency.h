@@ -62,7 +62,7 @@ struct SegmentLatency {
 };
 
 /// What measuring costs, as the programs themselves have timed it: 1 event of 256, without the
-/// kernel's own dispatch (10 to 20 ns an event).
+/// kernel's own dispatch (10 to 20 ns an event) and without those in which others ran (1 ms).
 struct LatencyCost {
   std::uint64_t events = 0;
   nanoseconds per_event{};
@@ -74,6 +74,7 @@ struct LatencyCost {
 struct LatencyReading {
   nanoseconds length{};                  ///< of the window so far
   std::uint32_t one_in = 1;              ///< packets, of which one is sampled
+  std::uint32_t spared_one_in = 1;       ///< the same for workloads to be spared, once known
   std::vector<SegmentLatency> segments;  ///< by workload, then segment; those that were passed
   std::uint64_t sampled = 0;
   std::uint64_t on_the_way = 0;  ///< sampled packets not yet at the end of their segment

@@ -6,6 +6,10 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
+#include <iterator>
+#include <memory>
+#include <utility>
 
 #include "latency.skel.h"
 
@@ -41,6 +45,12 @@ constexpr std::array kProbes = {
 };
 
 constexpr std::uint32_t kLeastSampling = 16;  // 1 in 65,536
+constexpr double kWorthHalving = 0.8;         // of the cost before
+constexpr std::uint64_t kEnoughTimed = 64;    // events, to judge a halving by
+
+std::uint32_t shift_for(std::uint32_t one_in) {
+  return std::min<std::uint32_t>(std::bit_width(std::max(one_in, 1U) - 1), kLeastSampling);
+}
 
 MonotonicTime now() { return SystemClock().monotonic(); }
 
@@ -53,11 +63,30 @@ Result<void> erase_all(const bpf::Map<Key, Value>& map) {
   return {};
 }
 
-Share share_of_cpus(std::uint64_t events, nanoseconds per_event, nanoseconds length) {
+/// ns; an event that was interrupted counts as one like the others.
+double per_event(const ankus_latency_cost& cost) {
+  const std::uint64_t whole = cost.timed - cost.interrupted;
+  if (whole == 0 || cost.time < cost.clock) return 0;
+  return static_cast<double>(cost.time - cost.clock) / static_cast<double>(whole);
+}
+
+Share share_of_cpus(const ankus_latency_cost& cost, nanoseconds length) {
   const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   if (length <= nanoseconds(0) || cpus <= 0) return {};
-  return {static_cast<double>(events) * static_cast<double>(per_event.count()) /
-          static_cast<double>(length.count()) / static_cast<double>(cpus)};
+  return {static_cast<double>(cost.events) * per_event(cost) / static_cast<double>(length.count()) /
+          static_cast<double>(cpus)};
+}
+
+ankus_latency_cost since(const ankus_latency_cost& now, const ankus_latency_cost& before) {
+  return {.events = now.events - before.events,
+          .next = 0,
+          .timed = now.timed - before.timed,
+          .time = now.time - before.time,
+          .clock = now.clock - before.clock,
+          .interrupted = now.interrupted - before.interrupted,
+          .sampled = now.sampled - before.sampled,
+          .no_room = now.no_room - before.no_room,
+          .reused = now.reused - before.reused};
 }
 
 nanoseconds ns(std::uint64_t count) { return nanoseconds(static_cast<std::int64_t>(count)); }
@@ -73,9 +102,7 @@ SegmentLatency segment_of(const ankus_latency_key& key, const ankus_latency_row&
   std::ranges::copy(row.counts, latency.histogram.counts.begin());
   latency.coverage.measured = total(latency.histogram);
   const std::uint64_t lost = std::min(row.begun, row.dropped + row.merged);
-  latency.coverage.packets = row.passed != 0 ? row.passed / ANKUS_ONE : row.begun - lost;
-  // Sampling chooses more than its share as often as less.
-  latency.coverage.packets = std::max(latency.coverage.packets, latency.coverage.measured);
+  latency.coverage.packets = std::max<std::uint64_t>(row.begun - lost, latency.coverage.measured);
   return latency;
 }
 
@@ -127,6 +154,12 @@ Result<LatencySensor> LatencySensor::open(const Programs& programs, const Option
       bpf::Map<std::uint32_t, ankus_latency_config>(sensor.object_->map("ankus_latency_config"));
   sensor.cost_ =
       bpf::Map<std::uint32_t, ankus_latency_cost>(sensor.object_->map("ankus_latency_cost"));
+  sensor.marks_ =
+      bpf::Map<std::uint32_t, ankus_latency_marks>(sensor.object_->map("ankus_latency_marks"));
+  sensor.passed_ =
+      bpf::Map<std::uint32_t, ankus_latency_passed>(sensor.object_->map("ankus_latency_passed"));
+  sensor.spared_ =
+      bpf::Map<std::uint32_t, std::uint32_t>(sensor.object_->map("ankus_latency_spared"));
   sensor.owner_ = &programs;
   sensor.netns_cookie_ = options.netns_cookie;
   return sensor;
@@ -138,11 +171,13 @@ Result<void> LatencySensor::write_config(std::uint32_t until) const {
   config.shift = shift_;
   config.window = window_;
   config.round_trips = round_trips_;
+  config.spare = spare_;
   config.netns_cookie = netns_cookie_;
   return config_.update(0, config);
 }
 
-Result<void> LatencySensor::begin(nanoseconds length, std::uint32_t one_in, bool round_trips) {
+Result<void> LatencySensor::begin(nanoseconds length, std::uint32_t one_in, bool round_trips,
+                                  std::uint32_t spared_one_in) {
   end();
   const auto jiffies = owner_->jiffies();
   if (!jiffies) return std::unexpected(jiffies.error());
@@ -152,7 +187,10 @@ Result<void> LatencySensor::begin(nanoseconds length, std::uint32_t one_in, bool
   const std::vector<ankus_latency_cost> nothing(bpf::possible_cpus());
   const std::uint32_t zero = 0;
   if (auto done = bpf::map_update(cost_.fd(), &zero, nothing.data()); !done) return done;
-  shift_ = std::min<std::uint32_t>(std::bit_width(std::max(one_in, 1U) - 1), kLeastSampling);
+  const auto no_marks = std::make_unique<ankus_latency_marks>();
+  if (auto done = bpf::map_update(marks_.fd(), &zero, no_marks.get()); !done) return done;
+  shift_ = shift_for(one_in);
+  spare_ = shift_for(std::max(one_in, spared_one_in)) - shift_;
   ++window_;
   round_trips_ = round_trips;
   for (const std::string& program : programs_) {
@@ -163,8 +201,10 @@ Result<void> LatencySensor::begin(nanoseconds length, std::uint32_t one_in, bool
     }
     links_.push_back(std::move(*link));
   }
-  began_ = checked_ = now();
-  checked_events_ = 0;
+  began_ = checked_at_ = now();
+  checked_ = {};
+  before_halving_.reset();
+  halving_is_useless_ = said_so_ = false;
   ended_.reset();
   length_ = length;
   until_ = ankus_until(*jiffies, Programs::to_jiffies(length));
@@ -178,9 +218,78 @@ void LatencySensor::end() {
   ended_ = now();
 }
 
+Result<void> LatencySensor::spare(const std::set<WorkloadId>& workloads) {
+  std::set<WorkloadId> changed;
+  std::ranges::set_symmetric_difference(workloads, spared_workloads_,
+                                        std::inserter(changed, changed.end()));
+  for (const WorkloadId workload : changed) {
+    if (workload >= ANKUS_MAX_WORKLOADS) continue;  // nobody's rows are there
+    if (auto done = spared_.update(workload, workloads.contains(workload) ? 1 : 0); !done)
+      return done;
+  }
+  spared_workloads_ = workloads;
+  return {};
+}
+
+Result<ankus_latency_cost> LatencySensor::cost() const {
+  const auto per_cpu = cost_.lookup_per_cpu(0);
+  if (!per_cpu) return std::unexpected(per_cpu.error());
+  ankus_latency_cost sum{};
+  for (const ankus_latency_cost& cpu : *per_cpu) {
+    sum.events += cpu.events;
+    sum.timed += cpu.timed;
+    sum.time += cpu.time;
+    sum.clock += cpu.clock;
+    sum.interrupted += cpu.interrupted;
+    sum.sampled += cpu.sampled;
+    sum.no_room += cpu.no_room;
+    sum.reused += cpu.reused;
+  }
+  return sum;
+}
+
+/// Completes the coverage of the segments that are counted at their end.
+Result<void> LatencySensor::add_unmeasured(std::vector<SegmentLatency>& segments) const {
+  std::set<WorkloadId> owners;
+  for (const SegmentLatency& segment : segments) owners.insert(segment.workload);
+  const bpf::Map<std::uint32_t, ankus_device> devices(owner_->map("ankus_devices"));
+  auto done = devices.for_each([&](std::uint32_t, const ankus_device& device) {
+    if (device.role == ANKUS_ROLE_WORKLOAD) owners.insert(device.owner);
+  });
+  if (!done) return done;
+  for (const WorkloadId owner : owners) {
+    if (owner >= ANKUS_MAX_WORKLOADS) continue;
+    const auto per_cpu = passed_.lookup_per_cpu(owner);
+    if (!per_cpu) return std::unexpected(per_cpu.error());
+    std::uint64_t host_in = 0, container_out = 0;
+    for (const ankus_latency_passed& cpu : *per_cpu) {
+      if (cpu.window != window_) continue;
+      host_in += cpu.host_in;
+      container_out += cpu.container_out;
+    }
+    for (const auto& [segment, shares] :
+         {std::pair(LatencySegment::host_in, host_in),
+          std::pair(LatencySegment::container_out, container_out)}) {
+      const std::uint64_t packets = shares / ANKUS_ONE;
+      const auto found = std::ranges::find_if(segments, [&](const SegmentLatency& s) {
+        return s.workload == owner && s.segment == segment;
+      });
+      // Sampling chooses more than its share as often as less.
+      if (found != segments.end())
+        found->coverage.packets = std::max(packets, found->coverage.measured);
+      else if (packets != 0)
+        segments.push_back({.workload = owner,
+                            .segment = segment,
+                            .coverage = {.measured = 0, .packets = packets}});
+    }
+  }
+  return {};
+}
+
 Result<LatencyReading> LatencySensor::read() const {
   LatencyReading reading;
   reading.one_in = 1U << shift_;
+  reading.spared_one_in = 1U << (shift_ + spare_);
   reading.length = std::min(ended_.value_or(now()) - began_, length_);
   auto done = rows_.for_each([&](const ankus_latency_key& key, const ankus_latency_row& row) {
     if (key.segment >= ANKUS_SEGMENTS) return;
@@ -188,52 +297,64 @@ Result<LatencyReading> LatencySensor::read() const {
     if (segment.coverage.packets != 0) reading.segments.push_back(std::move(segment));
   });
   if (!done) return std::unexpected(done.error());
+  if (done = add_unmeasured(reading.segments); !done) return std::unexpected(done.error());
   std::ranges::sort(reading.segments, {},
                     [](const SegmentLatency& s) { return std::pair(s.workload, s.segment); });
   done = packets_.for_each([&](std::uint64_t, const ankus_latency_packet& packet) {
     if (packet.window == window_) ++reading.on_the_way;
   });
   if (!done) return std::unexpected(done.error());
-  const auto per_cpu = cost_.lookup_per_cpu(0);
-  if (!per_cpu) return std::unexpected(per_cpu.error());
-  std::uint64_t timed = 0, time = 0;
-  for (const ankus_latency_cost& cpu : *per_cpu) {
-    reading.sampled += cpu.sampled;
-    reading.no_room += cpu.no_room;
-    reading.vanished += cpu.reused;
-    reading.cost.events += cpu.events;
-    timed += cpu.timed;
-    time += cpu.time;
-  }
+  const auto cost = this->cost();
+  if (!cost) return std::unexpected(cost.error());
+  reading.sampled = cost->sampled;
+  reading.no_room = cost->no_room;
+  reading.vanished = cost->reused;
   // A VM's way to its tap cannot be seen; a container's is, unless there was no place for it.
   if (reading.no_room == 0)
     std::erase_if(reading.segments, [](const SegmentLatency& s) {
       return s.segment == LatencySegment::container_out && s.coverage.measured == 0;
     });
-  if (timed != 0) reading.cost.per_event = ns(time / timed);
-  reading.cost.of_cpus = share_of_cpus(reading.cost.events, reading.cost.per_event, reading.length);
+  reading.cost = {.events = cost->events,
+                  .per_event = nanoseconds(std::llround(per_event(*cost))),
+                  .of_cpus = share_of_cpus(*cost, reading.length)};
   return reading;
 }
 
-Result<std::optional<std::string>> LatencySensor::keep_within(Share budget) {
+Result<std::optional<std::string>> LatencySensor::keep_within(Share budget, Share limit) {
   if (links_.empty()) return std::nullopt;
-  const auto reading = read();
-  if (!reading) return std::unexpected(reading.error());
+  const auto total = cost();
+  if (!total) return std::unexpected(total.error());
+  const ankus_latency_cost lately = since(*total, checked_);
   const MonotonicTime at = now();
-  const Share used =
-      share_of_cpus(reading->cost.events - checked_events_, reading->cost.per_event, at - checked_);
-  checked_ = at;
-  checked_events_ = reading->cost.events;
+  if (lately.timed < kEnoughTimed) return std::nullopt;  // and go on counting
+  const Share used = share_of_cpus(lately, at - checked_at_);
+  checked_at_ = at;
+  checked_ = *total;
   if (used <= budget) return std::nullopt;
-  const std::string cost = "measuring latency took " + to_text(used) +
-                           " of the CPUs' time, more than " + to_text(budget) + ": ";
+  const std::string cost =
+      "measuring latency took " + to_text(used) + " of the CPUs' time, more than ";
+  // By event: the packets may have become more meanwhile.
+  const double each = per_event(lately);
   if (shift_ >= kLeastSampling) {
-    end();
-    return cost + "stopped";
+    halving_is_useless_ = true;
+  } else if (!halving_is_useless_ && before_halving_ && each > kWorthHalving * *before_halving_) {
+    halving_is_useless_ = true;
+    --shift_;
+    if (auto done = write_config(until_); !done) return std::unexpected(done.error());
   }
+  if (halving_is_useless_) {
+    if (used > limit) {
+      end();
+      return cost + to_text(limit) + ", and sampling less does not help: stopped";
+    }
+    if (std::exchange(said_so_, true)) return std::nullopt;
+    return cost + to_text(budget) + ": sampling less does not help, still 1 packet of " +
+           std::to_string(1U << shift_);
+  }
+  before_halving_ = each;
   ++shift_;
   if (auto done = write_config(until_); !done) return std::unexpected(done.error());
-  return cost + "now 1 packet of " + std::to_string(1U << shift_);
+  return cost + to_text(budget) + ": now 1 packet of " + std::to_string(1U << shift_);
 }
 
 }  // namespace ankus

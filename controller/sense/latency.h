@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,19 +32,31 @@ class LatencySensor {
   /// Forgets the last window and attaches. The kernel side stops counting by itself after `length`.
   /// `one_in` is rounded up to a power of two; of so many packets one is measured.
   /// `round_trips`: also those of TCP beyond the workload's device, which needs no look into it and
-  /// so is what there is of a VM; a bit dearer.
-  Result<void> begin(nanoseconds length, std::uint32_t one_in, bool round_trips = false);
+  /// so is what there is of a VM; a bit dearer. `spared_one_in`: of the workloads given to spare();
+  /// less than `one_in` means the same as it.
+  Result<void> begin(nanoseconds length, std::uint32_t one_in, bool round_trips = false,
+                     std::uint32_t spared_one_in = 0);
+  /// Workloads whose packets are many and not what is asked about: elephants make nearly all
+  /// events. Their packets are told at the first probe by what earlier ones have shown: a
+  /// container's by its namespace; those that an uplink receives by the flow's hash, where the NIC,
+  /// RPS or a sender on this host computes one (else as all others). Takes effect at once, and for
+  /// later windows.
+  Result<void> spare(const std::set<WorkloadId>& workloads);
   /// What was counted since begin(); grows until the window is over. Also after end().
   Result<LatencyReading> read() const;
-  /// Samples half as many packets from now on if the cost since the last call is above `budget`;
-  /// then the line that says so. Does nothing at 1 in 65,536, where it detaches instead.
-  Result<std::optional<std::string>> keep_within(Share budget);
+  /// Samples half as many packets from now on if the cost since the last call is above `budget`,
+  /// as long as that helps: a halving that has not lowered the cost of an event by a fifth is taken
+  /// back, as what remains is the cost of looking at packets that are not sampled. That is borne up
+  /// to `limit`; above it, it detaches. Returns the line that says what was done, each once.
+  Result<std::optional<std::string>> keep_within(Share budget, Share limit = {.of_one = 0.05});
   /// Stops counting and detaches.
   void end();
   bool open_window() const { return !links_.empty(); }
 
  private:
   Result<void> write_config(std::uint32_t until) const;
+  Result<ankus_latency_cost> cost() const;
+  Result<void> add_unmeasured(std::vector<SegmentLatency>& segments) const;
 
   std::optional<bpf::Object> object_;
   std::vector<std::string> programs_;
@@ -56,12 +69,18 @@ class LatencySensor {
   bpf::Map<ankus_latency_key, ankus_latency_row> rows_;
   bpf::Map<std::uint32_t, ankus_latency_config> config_;
   bpf::Map<std::uint32_t, ankus_latency_cost> cost_;
+  bpf::Map<std::uint32_t, ankus_latency_marks> marks_;
+  bpf::Map<std::uint32_t, ankus_latency_passed> passed_;
+  bpf::Map<std::uint32_t, std::uint32_t> spared_;
   const Programs* owner_ = nullptr;
   std::uint64_t netns_cookie_ = 0;
   bool round_trips_ = false;
-  std::uint32_t shift_ = 0, window_ = 0, until_ = 0;
-  MonotonicTime began_{}, checked_{};
-  std::uint64_t checked_events_ = 0;
+  std::uint32_t shift_ = 0, spare_ = 0, window_ = 0, until_ = 0;
+  std::set<WorkloadId> spared_workloads_;
+  MonotonicTime began_{}, checked_at_{};
+  ankus_latency_cost checked_{};
+  std::optional<double> before_halving_;  ///< ns an event
+  bool halving_is_useless_ = false, said_so_ = false;
   std::optional<MonotonicTime> ended_;
   nanoseconds length_{};
 };

@@ -628,6 +628,74 @@ TEST_F(Latency, OneInNIsAboutThatAndSaysWhatItCosts) {
   EXPECT_FALSE(*quiet);
 }
 
+// Elephants make nearly all packets. Those of a workload to be spared are known at their first
+// probe as soon as one of them has arrived, on either way; and coverage knows what was chosen
+// there.
+TEST_F(Latency, PacketsOfASparedWorkloadAreSampledLess) {
+  Lab lab("--routed --no-nat" + std::string(kTwo));
+  Measured measured(lab);
+  ASSERT_TRUE(measured.sensor().spare({kBackup}));
+  ASSERT_TRUE(measured.sensor().begin(seconds(60), 1, false, 16));
+  ASSERT_NE(send_udp(lab.container("web"), lab.server(), "10.77.0.2", 7003, 300, 200, 0), 0);
+  ASSERT_NE(send_udp(lab.container("backup"), lab.server(), "10.77.0.2", 7004, 3200, 200, 0), 0);
+  const SegmentLatency light = measured.of(Segment::container_out),
+                       heavy = measured.of(Segment::container_out, kBackup);
+  std::string text = describe(measured.reading());
+  EXPECT_EQ(measured.reading().spared_one_in, 16U);
+  EXPECT_GE(light.coverage.measured, 300U) << text;
+  EXPECT_EQ(light.coverage.measured, light.coverage.packets) << text;
+  EXPECT_NEAR(static_cast<double>(heavy.coverage.measured), 200, 70) << text;
+  EXPECT_NEAR(static_cast<double>(heavy.coverage.packets),
+              std::max(static_cast<double>(heavy.coverage.measured), 200.0), 5)
+      << text;
+  EXPECT_NEAR(static_cast<double>(measured.of(Segment::qdisc, kBackup).coverage.measured), 200, 70)
+      << "decided once: no second chance at the next probe\n"
+      << text;
+
+  // By the hash that the sender's socket has given its flow.
+  for (const std::string to : {"web", "backup"})
+    ASSERT_NE(send_tcp(lab.server(), lab.container(to), lab.value("LAB_C_" + to + "_ADDR4"), 7001,
+                       3'000'000),
+              0);
+  text = describe(measured.reading());
+  const SegmentLatency all = measured.of(Segment::host_in),
+                       few = measured.of(Segment::host_in, kBackup);
+  EXPECT_EQ(all.coverage.measured, all.coverage.packets) << text;
+  EXPECT_GT(few.coverage.measured, 0U) << text;
+  EXPECT_LT(few.coverage.measured, all.coverage.measured / 6) << text;
+  EXPECT_LT(few.coverage.packets, all.coverage.packets / 6) << text;
+
+  ASSERT_TRUE(measured.sensor().spare({}));
+  const std::uint64_t before = measured.of(Segment::container_out, kBackup).coverage.measured;
+  ASSERT_NE(send_udp(lab.container("backup"), lab.server(), "10.77.0.2", 7005, 200, 200, 0), 0);
+  EXPECT_GE(measured.of(Segment::container_out, kBackup).coverage.measured, before + 200);
+}
+
+TEST_F(Latency, MeasuringLessEndsWhereItNoLongerHelps) {
+  Lab lab("--routed" + std::string(kTwo));
+  Measured measured(lab);
+  measured.begin(64);
+  std::vector<std::string> said;
+  std::uint16_t port = 7010;
+  const auto ask = [&](Share limit) {
+    EXPECT_NE(send_udp(lab.container("web"), lab.server(), "10.77.0.2", port++, 4000, 200, 0), 0);
+    const auto line = measured.sensor().keep_within({.of_one = 0.0}, limit);
+    EXPECT_TRUE(line);
+    if (line && *line) said.push_back(**line);
+  };
+  for (int i = 0; i < 12; ++i) ask({.of_one = 1.0});
+  ASSERT_GE(said.size(), 2U);
+  EXPECT_NE(said.front().find("now 1 packet of 128"), std::string::npos) << said.front();
+  EXPECT_NE(said.back().find("sampling less does not help"), std::string::npos) << said.back();
+  EXPECT_LT(said.size(), 8U) << "and says so once";
+  EXPECT_LT(measured.reading().one_in, 8192U) << said.back();
+  EXPECT_TRUE(measured.sensor().open_window()) << "what looking costs is borne";
+
+  ask({.of_one = 0.0});
+  EXPECT_NE(said.back().find("stopped"), std::string::npos) << said.back();
+  EXPECT_FALSE(measured.sensor().open_window());
+}
+
 TEST_F(Latency, AWindowEndsByItself) {
   Lab lab("--routed" + std::string(kTwo));
   Measured measured(lab);
