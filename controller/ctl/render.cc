@@ -44,7 +44,7 @@ std::string policies_text(const json& reply) {
 
 std::string verdict_text(const json& verdict, Style style) {
   return state_word(text_of(verdict, "verdict"), style) + " (plan " + text_of(verdict, "plan") +
-         "): " + text_of(verdict, "text");
+         ", " + text_of(verdict, "time") + "): " + text_of(verdict, "text");
 }
 
 std::string counters_text(const json& counters) {

@@ -107,7 +107,12 @@ Result<void> Controller::look(const LoadedPolicies& policies) {
     if (std::ranges::any_of(
             *held, [&](const HeldKnob& h) { return h.knob == Knob(knob::Clsact{link.device}); }))
       link.foreign_clsact = false;
-  return parts_.observer.follow(flow_rules(snapshot_, policies.policy), classified_devices(*held));
+  const FlowRules rules = flow_rules(snapshot_, policies.policy);
+  if (rules.steers) {
+    parts_.observer.want_queues(parts_.clock.monotonic());
+    snapshot_.queues = parts_.observer.snapshot().queues;
+  }
+  return parts_.observer.follow(rules, classified_devices(*held));
 }
 
 Result<Plan> Controller::make(const LoadedPolicies& policies) {
@@ -270,7 +275,11 @@ void Controller::turn_trial(MonotonicTime now) {
       audit("plan", "", step.text);
       log("trial dropped: " + step.text);
       return;
-    case TrialStep::Kind::judged: conclude(*step.judged); return;
+    case TrialStep::Kind::judged:
+      step.judged->at = parts_.clock.wall();
+      conclude(*step.judged);
+      trials_.remember(*std::move(step.judged));
+      return;
     case TrialStep::Kind::write: break;
   }
   const VerifyRule& rule = policies_.policy.verify;

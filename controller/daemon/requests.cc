@@ -198,6 +198,7 @@ json Requests::status() {
   if (const auto& judged = parts_.controller.trials().last())
     body["verdict"] = {{"verdict", to_text(judged->verdict.effect)},
                        {"plan", judged->proposal.id},
+                       {"time", report::time_text(judged->at)},
                        {"text", judged->conclusion.reason}};
   body["history_ok"] = !problem;
   body["history_text"] = problem.value_or("");

@@ -205,7 +205,6 @@ TrialStep Trials::judge_now(MonotonicTime now) {
   before_ = after;
   before_at_ = now;
   plan_.reset();
-  last_ = judged;
   return {.kind = TrialStep::Kind::judged, .judged = std::move(judged)};
 }
 

@@ -19,6 +19,7 @@ struct Judged {
   Samples before, after;
   Verdict verdict;
   Conclusion conclusion;
+  WallTime at;  ///< for people; set by the controller
 };
 
 /// What the controller has to do now for the trial that is under way.
@@ -70,7 +71,9 @@ class Trials {
   /// Whether what was measured last says something of now.
   bool baseline_is_fresh(MonotonicTime now) const;
 
+  /// The last verdict, as the controller gave it back.
   const std::optional<Judged>& last() const { return last_; }
+  void remember(Judged judged) { last_ = std::move(judged); }
 
  private:
   void begin_window(nanoseconds length, MonotonicTime now);
