@@ -409,6 +409,7 @@ Result<Applied> Controller::carry_out(const Plan& plan, const ApplyOptions& opti
 /// what is held must go on being fed after us.
 void Controller::after_change() {
   plan_due_ = true;
+  parts_.observer.forget_queues();
   if (auto done = look(policies_); !done) log("look: " + done.error().text);
   const auto held = parts_.journal.held();
   if (held && held->empty()) {

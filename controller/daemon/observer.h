@@ -68,6 +68,8 @@ class Observer {
   static constexpr std::uint32_t kTcpOneIn = 16;  ///< what is cheap
   /// Queues are looked at while a policy steers them, and for a while after somebody asked.
   void want_queues(MonotonicTime now);
+  /// What was read of them is of before a change.
+  void forget_queues() { queues_read_at_ = {}; }
   bool conntrack_seen() const { return counters_[ANKUS_COUNT_HIT_CONNTRACK] != 0; }
 
   FlowTable& table() { return table_; }
