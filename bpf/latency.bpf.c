@@ -136,10 +136,8 @@ static __always_inline rule_t *begin(__u64 *began) {
   *began = 0;
   if (!rule || !own || !ankus_holds(rule->until, now_jiffies())) return 0;
   if (own->events++ >= own->next) {
-    __u64 clock = bpf_ktime_get_ns();
     own->next = own->events + (bpf_get_prandom_u32() & 511);
     *began = bpf_ktime_get_ns();
-    own->clock += *began - clock;
   }
   return rule;
 }

@@ -145,8 +145,8 @@ struct ankus_latency_cost {
   __u64 next;    /* the event that is measured next: 1 of 256, at random, as each packet passes the
                   * same probes in the same order */
   __u64 timed;   /* of those, measured */
-  __u64 time;    /* ns in all measured ones, one clock read included */
-  __u64 clock;   /* ns of as many clock reads */
+  __u64 time;    /* ns in all measured ones, one clock read included: about what the kernel's own
+                  * dispatch takes, which cannot be measured here */
   __u64 interrupted; /* measured, and longer than any can take: others ran meanwhile; not in `time` */
   __u64 sampled; /* packets chosen */
   __u64 no_room; /* of those, the table had no place for; or there was none for a row */

@@ -4,6 +4,7 @@
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <set>
 
@@ -40,6 +41,22 @@ std::optional<nanoseconds> parse_memory_pressure(std::string_view text) {
   return std::nullopt;
 }
 
+std::uint32_t one_in_for(const Snapshot& snapshot, nanoseconds length) {
+  constexpr double kEnough = 300, kMostOneIn = 16;
+  const double seconds = std::chrono::duration<double>(length).count();
+  std::optional<double> fewest;
+  for (const WorkloadState& state : snapshot.workloads) {
+    // Of both directions; a path is judged in each.
+    const double packets = state.footprint.packets_per_second / 2 * seconds;
+    const bool judged =
+        state.footprint.weight == Weight::light || state.footprint.weight == Weight::unknown;
+    if (judged && packets >= kEnough) fewest = std::min(fewest.value_or(packets), packets);
+  }
+  if (!fewest) return 1;
+  const double one_in = std::clamp(*fewest / (2 * kEnough), 1.0, kMostOneIn);
+  return std::bit_floor(static_cast<std::uint32_t>(one_in));
+}
+
 Result<void> EffectProbe::open() {
   if (sensor_) return {};
   auto sensor =
@@ -66,8 +83,8 @@ Result<void> EffectProbe::begin(nanoseconds length, MonotonicTime now,
                                 std::optional<std::uint32_t> one_in) {
   if (auto done = open(); !done) return done;
   if (auto done = spare_heavy(); !done) return done;
-  if (auto done =
-          sensor_->begin(length, one_in.value_or(kOneIn), false, one_in.value_or(kHeavyOneIn));
+  if (auto done = sensor_->begin(length, one_in.value_or(one_in_for(observer_->snapshot(), length)),
+                                 false, one_in.value_or(kHeavyOneIn));
       !done)
     return done;
   observer_->sample_tcp(1);

@@ -16,10 +16,9 @@ namespace ankus {
 /// verdict is made of. Costs nothing while no window is open.
 class EffectProbe {
  public:
-  /// A verdict needs 300 packets of a light workload in 10 s, also of one that sends 30 a second:
-  /// so all are measured. Elephants make nearly all packets, and a verdict needs no latency of
-  /// theirs. Where light workloads' own packets are too many, keep_within() halves.
-  static constexpr std::uint32_t kOneIn = 1, kHeavyOneIn = 64;
+  /// Of so many packets of heavy workloads one is measured: they make nearly all packets, and a
+  /// verdict needs no latency of theirs.
+  static constexpr std::uint32_t kHeavyOneIn = 64;
 
   explicit EffectProbe(Observer& observer) : observer_(&observer) {}
 
@@ -53,6 +52,12 @@ class EffectProbe {
   std::optional<MonotonicTime> until_;
   LatencyReading reading_;
 };
+
+/// Of so many packets one has to be measured so that a window of `length` holds enough of each
+/// light workload for a verdict (300), twice that on average; a power of two. At most 16, which
+/// keeps a request within 2 % of its time (docs/benchmarks.md); 1 where one of them sends 30 a
+/// second, or none sends more. Workloads below that are too slow to be judged whatever is measured.
+std::uint32_t one_in_for(const Snapshot& snapshot, nanoseconds length);
 
 /// How long something waited for memory since boot (Documentation/accounting/psi.rst): "some".
 std::optional<nanoseconds> parse_memory_pressure(std::string_view text);

@@ -61,8 +61,9 @@ struct SegmentLatency {
   bool operator==(const SegmentLatency&) const = default;
 };
 
-/// What measuring costs, as the programs themselves have timed it: 1 event of 256, without the
-/// kernel's own dispatch (10 to 20 ns an event) and without those in which others ran (1 ms).
+/// What measuring costs, as the programs themselves have timed it: 1 event of 256, a clock read
+/// included, which is about what the kernel's own dispatch takes; without those in which others ran
+/// (1 ms).
 struct LatencyCost {
   std::uint64_t events = 0;
   nanoseconds per_event{};

@@ -66,8 +66,7 @@ Result<void> erase_all(const bpf::Map<Key, Value>& map) {
 /// ns; an event that was interrupted counts as one like the others.
 double per_event(const ankus_latency_cost& cost) {
   const std::uint64_t whole = cost.timed - cost.interrupted;
-  if (whole == 0 || cost.time < cost.clock) return 0;
-  return static_cast<double>(cost.time - cost.clock) / static_cast<double>(whole);
+  return whole == 0 ? 0 : static_cast<double>(cost.time) / static_cast<double>(whole);
 }
 
 Share share_of_cpus(const ankus_latency_cost& cost, nanoseconds length) {
@@ -82,7 +81,6 @@ ankus_latency_cost since(const ankus_latency_cost& now, const ankus_latency_cost
           .next = 0,
           .timed = now.timed - before.timed,
           .time = now.time - before.time,
-          .clock = now.clock - before.clock,
           .interrupted = now.interrupted - before.interrupted,
           .sampled = now.sampled - before.sampled,
           .no_room = now.no_room - before.no_room,
@@ -239,7 +237,6 @@ Result<ankus_latency_cost> LatencySensor::cost() const {
     sum.events += cpu.events;
     sum.timed += cpu.timed;
     sum.time += cpu.time;
-    sum.clock += cpu.clock;
     sum.interrupted += cpu.interrupted;
     sum.sampled += cpu.sampled;
     sum.no_room += cpu.no_room;

@@ -31,6 +31,21 @@ struct DetectionOptions {
 };
 Result<void> run_detection(const DetectionOptions& options);
 
+/// What the latency sensor and the TCP sensor cost a round trip and a full pipe.
+struct LatencyCostOptions {
+  std::string round_trip, bulk;  ///< shell commands of ankus-traffic, JSON on standard output
+  int rounds = 5;
+};
+Result<void> run_latency_cost(const LatencyCostOptions& options);
+
+/// The sensor's figures beside the traffic's own stamps.
+struct LatencyTruthOptions {
+  std::string mice;  ///< shell command: `ankus-traffic mice --udp --stamps`, in container web
+  std::string name;
+  bool queued = false;  ///< the way out is a queue: compared by its share, else by its microseconds
+};
+Result<void> run_latency_truth(const LatencyTruthOptions& options);
+
 struct VerdictOptions {
   std::uint64_t runs = 240;  ///< simulated experiments per class, at least
   std::uint64_t seed = 1;

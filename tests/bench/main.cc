@@ -40,6 +40,19 @@ int main(int argc, char** argv) {
   detection_command->add_option("--max-flows", detection.max_flows);
   detection_command->add_option("--seed", detection.seed);
 
+  LatencyCostOptions latency;
+  auto* latency_command = app.add_subcommand("latency", "what measuring costs");
+  latency_command->add_option("--round-trip", latency.round_trip, "shell command")->required();
+  latency_command->add_option("--bulk", latency.bulk, "shell command")->required();
+  latency_command->add_option("--rounds", latency.rounds)->check(CLI::Range(1, 1000));
+
+  LatencyTruthOptions truth;
+  auto* truth_command =
+      app.add_subcommand("latency-truth", "the sensor beside the traffic's own stamps");
+  truth_command->add_option("--mice", truth.mice, "shell command")->required();
+  truth_command->add_option("--name", truth.name)->required();
+  truth_command->add_flag("--queued", truth.queued, "compare shares, not microseconds");
+
   VerdictOptions verdict;
   auto* verdict_command = app.add_subcommand("verdict", "labelled experiments, judged");
   verdict_command->add_option("--runs", verdict.runs, "simulated experiments per class");
@@ -59,6 +72,8 @@ int main(int argc, char** argv) {
   if (control_command->parsed()) done = run_control(control);
   if (packet_command->parsed()) done = run_packet(packet);
   if (detection_command->parsed()) done = run_detection(detection);
+  if (latency_command->parsed()) done = run_latency_cost(latency);
+  if (truth_command->parsed()) done = run_latency_truth(truth);
   if (verdict_command->parsed()) done = run_verdict(verdict);
   if (balance_command->parsed()) done = run_balance(balance);
   if (record_command->parsed()) done = record_bucket_loads();

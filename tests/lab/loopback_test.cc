@@ -66,6 +66,26 @@ class Loopback : public testing::Test {
 
 }  // namespace
 
+TEST_F(Loopback, StampsOfBothEndsAreTheWaysThere) {
+  for (const Transport transport : {Transport::tcp, Transport::udp}) {
+    const auto report = run_mice({.dial = to("127.0.0.1", transport),
+                                  .connections = 2,
+                                  .rate = 500,
+                                  .bytes = 20'000,
+                                  .stamps = true,
+                                  .timing = {.seconds = 0.2}});
+    ASSERT_TRUE(report) << report.error().text;
+    ASSERT_EQ(report->there.size(), report->samples.size());
+    ASSERT_EQ(report->back.size(), report->samples.size());
+    for (std::size_t i = 0; i < report->samples.size(); ++i) {
+      EXPECT_GT(report->there[i].count(), 0);
+      EXPECT_GT(report->back[i].count(), 0);
+      EXPECT_LE(report->there[i] + report->back[i], report->samples[i])
+          << "the rest is the server's and the wait for our turn to send";
+    }
+  }
+}
+
 TEST_F(Loopback, EachMouseIsAnsweredOverEachTransportAndFamily) {
   for (const char* host : {"127.0.0.1", "[::1]"})
     for (const Transport transport : {Transport::tcp, Transport::udp})

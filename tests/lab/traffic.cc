@@ -75,6 +75,7 @@ void add_mice(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
   mice->add_option("--seed", line.mice.seed)->capture_default_str();
   mice->add_flag("--udp", line.udp);
+  mice->add_flag("--stamps", line.mice.stamps, "both ends stamp: each way by itself, too");
   mice->add_flag("--connect-per-request", line.connect_per_request);
   mice->add_flag("--fifo", line.fifo, "SCHED_FIFO 10 if allowed");
   mice->add_option("--out", line.out, "JSON; default: standard output");

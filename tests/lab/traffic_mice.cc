@@ -7,7 +7,9 @@
 #include <array>
 #include <cmath>
 #include <deque>
+#include <numeric>
 #include <random>
+#include <span>
 #include <string>
 #include <unordered_map>
 
@@ -24,6 +26,7 @@ constexpr std::uint64_t largest_datagram = 60000;
 struct Request {
   std::uint64_t id = 0;
   MonotonicTime intended;
+  MonotonicTime sent;  ///< given to send(), unless the socket has no room then
   bool measured = false;
 };
 
@@ -32,6 +35,7 @@ struct Connection {
   bool stands = false;
   std::deque<Request> outstanding;
   std::uint64_t front_received = 0;  ///< of the response to outstanding.front()
+  MessageHeader front;               ///< as much of its header as was received
   std::string unsent;
   bool waits_for_room = true;
 };
@@ -65,8 +69,9 @@ class Mice {
   void on_event(std::uint64_t key, std::uint32_t events);
   bool flush(Connection& connection);
   bool receive_stream(Connection& connection);
+  void take_responses(Connection& connection, std::span<const char> received);
   bool receive_datagrams(Connection& connection);
-  void answered(const Request& request);
+  void answered(const Request& request, const MessageHeader& reply);
   void close_connection(std::uint64_t key);
   void give_up(const Request& request, std::string why);
   void stop_if_done();
@@ -194,6 +199,7 @@ void Mice::send_request() {
 
 void Mice::enqueue(Connection& connection, const Request& request) {
   connection.outstanding.push_back(request);
+  connection.outstanding.back().sent = monotonic_now();
   connection.unsent += request_bytes(request.id, options_.bytes);
 }
 
@@ -243,14 +249,28 @@ bool Mice::receive_stream(Connection& connection) {
       last_error_ = got == 0 ? "the server closed the connection" : fail_errno("recv").error().text;
       return false;
     }
-    connection.front_received += static_cast<std::uint64_t>(got);
-    // The responses come in order, each of the size that was asked for.
-    while (connection.front_received >= options_.bytes && !connection.outstanding.empty()) {
-      connection.front_received -= options_.bytes;
-      answered(connection.outstanding.front());
-      connection.outstanding.pop_front();
-    }
+    take_responses(connection, {buffer_.data(), static_cast<std::size_t>(got)});
     if (static_cast<std::size_t>(got) < buffer_.size()) return true;
+  }
+}
+
+// The responses come in order, each of the size that was asked for.
+void Mice::take_responses(Connection& connection, std::span<const char> received) {
+  while (!received.empty() && !connection.outstanding.empty()) {
+    const auto size =
+        std::min<std::size_t>(received.size(), options_.bytes - connection.front_received);
+    if (connection.front_received < sizeof connection.front) {
+      const auto of_header =
+          std::min<std::size_t>(size, sizeof connection.front - connection.front_received);
+      std::copy_n(received.data(), of_header,
+                  reinterpret_cast<char*>(&connection.front) + connection.front_received);
+    }
+    connection.front_received += size;
+    received = received.subspan(size);
+    if (connection.front_received < options_.bytes) return;
+    connection.front_received = 0;
+    answered(connection.outstanding.front(), connection.front);
+    connection.outstanding.pop_front();
   }
 }
 
@@ -267,14 +287,19 @@ bool Mice::receive_datagrams(Connection& connection) {
     std::copy_n(buffer_.data(), sizeof header, reinterpret_cast<char*>(&header));
     const auto found = std::ranges::find(connection.outstanding, header.id, &Request::id);
     if (found == connection.outstanding.end()) continue;
-    answered(*found);
+    answered(*found, header);
     connection.outstanding.erase(found);
   }
 }
 
-void Mice::answered(const Request& request) {
+void Mice::answered(const Request& request, const MessageHeader& reply) {
   if (!request.measured) return;
-  report_.samples.push_back(monotonic_now() - request.intended);
+  const MonotonicTime now = monotonic_now();
+  report_.samples.push_back(now - request.intended);
+  if (options_.stamps) {
+    report_.there.push_back(nanoseconds(reply.window_from_ns) - request.sent.since_boot);
+    report_.back.push_back(now.since_boot - nanoseconds(reply.window_to_ns));
+  }
   --measured_open_;
 }
 
@@ -330,11 +355,27 @@ Result<MiceReport> run_mice(const MiceOptions& options) {
   return Mice(options, std::move(*loop)).run();
 }
 
+namespace {
+
+nlohmann::ordered_json one_way(const std::vector<nanoseconds>& samples) {
+  nlohmann::ordered_json json = to_json(summarise(samples));
+  const nanoseconds sum = std::accumulate(samples.begin(), samples.end(), nanoseconds(0));
+  json["mean_us"] =
+      std::chrono::duration<double, std::micro>(sum).count() / static_cast<double>(samples.size());
+  return json;
+}
+
+}  // namespace
+
 nlohmann::ordered_json to_json(const MiceReport& report) {
   nlohmann::ordered_json json = to_json(report.latency);
   json["requests"] = report.requests;
   json["errors"] = report.errors;
   json["unanswered"] = report.unanswered;
+  if (!report.there.empty()) {
+    json["there"] = one_way(report.there);
+    json["back"] = one_way(report.back);
+  }
   return json;
 }
 

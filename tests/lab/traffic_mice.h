@@ -23,6 +23,7 @@ struct MiceOptions {
   double rate = 300;           ///< requests per second in total
   std::uint64_t bytes = 1000;  ///< of each request and of each response
   MouseLife life = MouseLife::keep_alive;
+  bool stamps = false;       ///< also measure each way by itself, see MiceReport
   double drain_seconds = 3;  ///< how long answers may still come after the end
   std::uint64_t seed = 1;
   Timing timing;
@@ -36,6 +37,9 @@ struct MiceReport {
   /// Each answered request, then the unanswered ones with the time they have waited so far:
   /// leaving those out would make a lossy path look fast.
   std::vector<nanoseconds> samples;
+  /// Of the answered ones: from send() to the end of the server's recv(), and back. Both ends read
+  /// one machine's CLOCK_MONOTONIC.
+  std::vector<nanoseconds> there, back;
 };
 
 /// Fails if nothing was answered at all, or not even the first connections came to stand.

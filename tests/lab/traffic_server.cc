@@ -20,6 +20,8 @@ constexpr std::size_t bytes_per_step = 65536;
 constexpr std::size_t datagrams_per_turn = 64;
 constexpr std::size_t most_datagram_ids = 4096;
 
+std::int64_t stamp() { return monotonic_now().since_boot.count(); }
+
 bool is_valid(const MessageHeader& header) {
   if (header.magic != MessageHeader::magic_value) return false;
   const bool request_fits = header.request_bytes >= sizeof header;
@@ -134,6 +136,8 @@ void Server::begin_response(Session& session, std::uint64_t bytes) {
                       .id = session.request.id,
                       .request_bytes = session.request.request_bytes,
                       .response_bytes = bytes};
+  if (session.request.kind == MessageKind::echo)
+    session.response.window_from_ns = session.response.window_to_ns = stamp();
   session.response_sent = 0;
   session.response_bytes = std::max<std::uint64_t>(bytes, sizeof(MessageHeader));
 }
@@ -166,15 +170,17 @@ void Server::answer_datagrams() {
     const ssize_t size = recvfrom(datagrams_.get(), buffer_.data(), buffer_.size(), 0,
                                   reinterpret_cast<sockaddr*>(&from.address), &from.length);
     if (size < 0) return;
+    const std::int64_t received_ns = stamp();
     MessageHeader header;
     if (static_cast<std::size_t>(size) < sizeof header) continue;
     std::copy_n(buffer_.data(), sizeof header, reinterpret_cast<char*>(&header));
     if (header.magic != MessageHeader::magic_value) continue;
-    answer_datagram(header, static_cast<std::size_t>(size), from);
+    answer_datagram(header, static_cast<std::size_t>(size), from, received_ns);
   }
 }
 
-void Server::answer_datagram(const MessageHeader& header, std::size_t size, const Endpoint& from) {
+void Server::answer_datagram(const MessageHeader& header, std::size_t size, const Endpoint& from,
+                             std::int64_t received_ns) {
   MessageHeader reply{.kind = MessageKind::reply, .id = header.id, .request_bytes = size};
   std::size_t reply_size = sizeof reply;
   switch (header.kind) {
@@ -194,6 +200,8 @@ void Server::answer_datagram(const MessageHeader& header, std::size_t size, cons
       break;
     case MessageKind::echo:
       reply_size = std::clamp<std::size_t>(header.response_bytes, sizeof reply, buffer_.size());
+      reply.window_from_ns = received_ns;
+      reply.window_to_ns = stamp();
       break;
     case MessageKind::source:
     case MessageKind::reply: return;

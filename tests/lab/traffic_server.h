@@ -48,7 +48,8 @@ class Server {
   Step send_response(Session& session);
   void begin_response(Session& session, std::uint64_t bytes);
   void answer_datagrams();
-  void answer_datagram(const MessageHeader& header, std::size_t size, const Endpoint& from);
+  void answer_datagram(const MessageHeader& header, std::size_t size, const Endpoint& from,
+                       std::int64_t received_ns);
 
   EventLoop loop_;
   UniqueFd listener_;
