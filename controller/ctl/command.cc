@@ -20,14 +20,15 @@ Environment: ANKUS_SOCKET is the default of --socket; NO_COLOR turns colours off
 See docs/operating.md.)";
 
 /// Checks and converts at once, so that CLI11 names the option in the error.
-CLI::Validator duration_into(milliseconds& target) {
+CLI::Validator duration_into(milliseconds& target, milliseconds least = milliseconds(1),
+                             milliseconds most = std::chrono::hours(24)) {
   return CLI::Validator(
-      [&target](std::string& text) -> std::string {
+      [&target, least, most](std::string& text) -> std::string {
         const auto duration = parse_duration(text);
         if (!duration) return duration.error().text;
         target = std::chrono::duration_cast<milliseconds>(*duration);
-        if (target < milliseconds(1) || target > std::chrono::hours(24))
-          return "give a duration of 1ms to 24h, as in 60s";
+        if (target < least || target > most)
+          return "give a duration of " + to_text(least) + " to " + to_text(most) + ", as in 10s";
         return "";
       },
       "DURATION");
@@ -88,15 +89,18 @@ void add_options(CLI::App& app, Verb verb, Command& command, milliseconds& confi
       break;
     case Verb::latency:
       app.add_option("WORKLOAD", command.what, "its name or id; else all");
-      app.add_option("--for", "how long to measure (5s)")->check(duration_into(command.window));
-      app.add_option("--one-in", command.one_in, "measure one of so many packets (16)")
+      app.add_option("--for", "how long to measure, 100ms to 1m (5s)")
+          ->check(duration_into(command.window, milliseconds(100), seconds(60)));
+      app.add_option("--one-in", command.one_in,
+                     "measure one of so many packets (16); 1 is all of them")
           ->check(CLI::Range(1, 65536));
       app.add_flag("--csv", command.csv, "a line for each segment, for a spreadsheet");
       break;
     case Verb::tcp:
       app.add_option("WORKLOAD|FLOW", command.what,
                      "a workload's name or id, or a part of an address such as 10.0.0.7:443");
-      app.add_option("-n,--limit", command.limit, "at most so many connections")
+      app.add_option("-n,--limit", command.limit,
+                     "at most so many connections (20; of a WORKLOAD|FLOW all)")
           ->check(CLI::Range(1, 10000));
       app.add_flag("--csv", command.csv, "a line for each connection, for a spreadsheet");
       break;
@@ -183,7 +187,10 @@ Call call_of(const Command& command, const std::string& policy_text) {
     case Verb::latency:
       return post("/v1/latency",
                   json{{"window_ms", command.window.count()}, {"one_in", command.one_in}});
-    case Verb::tcp: return {.method = "GET", .target = limited("/v1/tcp")};
+    case Verb::tcp:
+      // What is asked for is picked out here, so it must be among what comes.
+      return {.method = "GET",
+              .target = command.what.empty() ? limited("/v1/tcp") : "/v1/tcp?limit=10000"};
     case Verb::doctor: return {.method = "GET", .target = "/v1/doctor"};
     case Verb::explain:
       return {.method = "GET", .target = "/v1/explain/" + percent_encoded(command.what)};

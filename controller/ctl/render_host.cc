@@ -2,7 +2,9 @@
 #include "ctl/render_host.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "base/cpu_set.h"
@@ -16,13 +18,17 @@ using nlohmann::json;
 
 constexpr int kMeter = 10;
 
-/// "██████░░░░ 63%".
-std::string meter(double share, Style style) {
-  const int full = std::clamp(static_cast<int>(std::lround(share * kMeter)), 0, kMeter);
+/// "██████░░░░  63%".
+std::string meter(const json& object, const char* key, Style style) {
+  const auto share = number_of(object, key);
+  if (!share) return "-";
+  const int full = static_cast<int>(std::lround(std::clamp(*share, 0.0, 1.0) * kMeter));
   std::string bar;
   for (int i = 0; i < kMeter; ++i) bar += i < full ? "█" : "░";
-  const std::string text = bar + " " + decimals(share * 100, 0) + "%";
-  return share >= 0.85 ? style.bad(text) : share >= 0.6 ? style.warning(text) : text;
+  const std::string percent = decimals(*share * 100, 0) + "%";
+  const std::string text =
+      bar + std::string(percent.size() < 4 ? 5 - percent.size() : 1, ' ') + percent;
+  return *share >= 0.85 ? style.bad(text) : *share >= 0.6 ? style.warning(text) : text;
 }
 
 const json* cpu_of(const json& reply, std::uint32_t number) {
@@ -40,7 +46,7 @@ std::string cpu_text(const json& reply, const std::string& list, Style style) {
   std::string text = "CPU " + list;
   if (cpu == nullptr) return text;
   text.resize(std::max<std::size_t>(text.size(), 7), ' ');
-  return text + meter(number_of(*cpu, "busy").value_or(0), style);
+  return text + meter(*cpu, "busy", style);
 }
 
 std::string cpus_table(const json& reply, Style style) {
@@ -54,7 +60,7 @@ std::string cpus_table(const json& reply, Style style) {
                           {""}}};
   for (const json& cpu : list_of(reply, "cpus"))
     table.rows.push_back({text_of(cpu, "cpu"), text_of(cpu, "core"), text_of(cpu, "node"),
-                          meter(number_of(cpu, "busy").value_or(0), style), share(cpu, "softirq"),
+                          meter(cpu, "busy", style), share(cpu, "softirq"),
                           scaled(number_of(cpu, "dropped_per_second"), ""),
                           scaled(number_of(cpu, "squeezed_per_second"), ""),
                           flag_of(cpu, "isolated") ? "isolated: left alone" : ""});
@@ -65,6 +71,19 @@ const json* irq_of_queue(const json& device, std::size_t queue) {
   for (const json& irq : list_of(device, "irqs"))
     if (number_of(irq, "receive_queue") == static_cast<double>(queue)) return &irq;
   return nullptr;
+}
+
+/// Which CPU serves an interrupt: where it comes out, else where it may.
+std::string served_by(const json& reply, const json& irq, Style style) {
+  const std::string effective = text_of(irq, "effective", "");
+  return cpu_text(reply, effective.empty() ? text_of(irq, "cpus") : effective, style) +
+         (flag_of(irq, "managed") ? " (the kernel's choice)" : "");
+}
+
+/// CPUs as a list; none of them is "off".
+std::string mask_text(const json& row, const char* key) {
+  const json& value = field(row, key);
+  return text_of(row, key, value.is_string() ? "off" : "-");
 }
 
 std::string device_text(const json& reply, const json& device, Style style) {
@@ -87,19 +106,17 @@ std::string device_text(const json& reply, const json& device, Style style) {
   std::size_t queue = 0;
   for (const json& row : list_of(device, "receive")) {
     const json* irq = irq_of_queue(device, queue++);
-    std::string served = "-";
-    if (irq != nullptr) {
-      const std::string effective = text_of(*irq, "effective", "");
-      served = cpu_text(reply, effective.empty() ? text_of(*irq, "cpus") : effective, style);
-      if (flag_of(*irq, "managed")) served += " (the kernel's choice)";
-    }
-    table.rows.push_back({text_of(row, "queue"), text_of(row, "entries"),
-                          scaled(number_of(row, "packets_per_second"), ""),
-                          irq == nullptr ? "-" : text_of(*irq, "irq"),
-                          irq == nullptr ? "-" : text_of(*irq, "name"), served,
-                          text_of(row, "rps", "off")});
+    table.rows.push_back(
+        {text_of(row, "queue"), text_of(row, "entries"),
+         scaled(number_of(row, "packets_per_second"), ""),
+         irq == nullptr ? "-" : text_of(*irq, "irq"), irq == nullptr ? "-" : text_of(*irq, "name"),
+         irq == nullptr ? "-" : served_by(reply, *irq, style), mask_text(row, "rps")});
   }
-  text += to_text(table, style, "  ");
+  if (!table.rows.empty()) text += to_text(without_empty_columns(std::move(table)), style, "  ");
+  for (const json& irq : list_of(device, "irqs"))
+    if (!number_of(irq, "receive_queue"))
+      text += "  IRQ " + text_of(irq, "irq") + "  " + text_of(irq, "name") + "  " +
+              served_by(reply, irq, style) + "\n";
   std::vector<std::string> xps;
   for (const json& row : list_of(device, "transmit"))
     if (const std::string cpus = text_of(row, "xps", ""); !cpus.empty())
@@ -115,11 +132,6 @@ bool is_worth_showing(const json& device) {
                              [](const json& row) { return !text_of(row, "rps", "").empty(); });
 }
 
-std::string time_text(const json& object, const char* key) {
-  const auto value = number_of(object, key);
-  return value ? decimals(*value / 1e6, *value < 1e7 ? 2 : 1) + " ms" : "-";
-}
-
 bool is_of(const json& row, const std::string& what) {
   return what.empty() || text_of(row, "workload", "") == what ||
          text_of(row, "workload_id", "") == what ||
@@ -130,7 +142,7 @@ bool is_of(const json& row, const std::string& what) {
 }  // namespace
 
 std::string render_queues(const json& reply, Style style) {
-  std::string text = cpus_table(reply, style);
+  std::string text = "load: over the last look, about a second\n\n" + cpus_table(reply, style);
   if (flag_of(reply, "irqbalance")) text += "irqbalance runs\n";
   const auto& devices = list_of(reply, "devices");
   std::size_t plain = 0;
@@ -155,13 +167,13 @@ std::string render_queues(const json& reply, Style style) {
       table.rows.push_back({text_of(thread, "name"), text_of(thread, "tid"),
                             text_of(thread, "workload"), text_of(thread, "device"),
                             text_of(thread, "cpus"), text_of(thread, "allowed"),
-                            meter(number_of(thread, "busy").value_or(0), style)});
-    text += section("Threads", style) + to_text(table, style);
+                            meter(thread, "busy", style)});
+    text += section("Threads", style) + to_text(without_empty_columns(std::move(table)), style);
   }
   return text;
 }
 
-std::string render_tcp(const json& reply, const std::string& what, Style style) {
+std::string render_tcp(const json& reply, const std::string& what, std::size_t limit, Style style) {
   Table totals{.columns = {{"WORKLOAD"},
                            {"OPENED", Align::right},
                            {"CLOSED", Align::right},
@@ -182,8 +194,8 @@ std::string render_tcp(const json& reply, const std::string& what, Style style) 
                              bytes(row, "acknowledged_bytes"), bytes(row, "received_bytes"),
                              scaled(number_of(row, "segments_sent"), ""),
                              text_of(row, "retransmits"), text_of(row, "fast_retransmits"),
-                             text_of(row, "timeouts"), time_text(row, "p50_ns"),
-                             time_text(row, "p99_ns"), scaled(number_of(row, "rtt_samples"), "")});
+                             text_of(row, "timeouts"), time_of(row, "p50_ns"),
+                             time_of(row, "p99_ns"), scaled(number_of(row, "rtt_samples"), "")});
   Table flows{.columns = {{"WORKLOAD"},
                           {"LOCAL"},
                           {"REMOTE"},
@@ -198,36 +210,53 @@ std::string render_tcp(const json& reply, const std::string& what, Style style) 
                           {"QUEUE", Align::right},
                           {"RTT", Align::right},
                           {"AGE", Align::right}}};
+  std::size_t of_what = 0;
   for (const json& row : list_of(reply, "flows"))
-    if (is_of(row, what))
+    if (is_of(row, what) && ++of_what <= limit)
       flows.rows.push_back({text_of(row, "workload", "-"), text_of(row, "local"),
                             text_of(row, "remote"), bytes(row, "sent_bytes"),
                             bytes(row, "received_bytes"), bytes(row, "flight_bytes"),
                             text_of(row, "congestion_window"), bytes(row, "peer_window_bytes"),
                             text_of(row, "mss_bytes"), text_of(row, "retransmits"),
                             text_of(row, "timeouts"), bytes(row, "send_queue_bytes"),
-                            time_text(row, "smoothed_rtt_ns"), duration(row, "duration_s")});
-  if (totals.rows.empty() && flows.rows.empty()) return "no TCP connections are known\n";
+                            time_of(row, "smoothed_rtt_ns"), duration(row, "duration_s")});
+  if (totals.rows.empty() && flows.rows.empty())
+    return what.empty() ? "no TCP connections are known\n"
+                        : "no TCP connections of " + printable(what) + " are known\n";
   std::string text;
-  if (!totals.rows.empty()) text += to_text(totals, style);
-  if (!flows.rows.empty())
-    text += section(counted(flows.rows.size(), "connection"), style) + to_text(flows, style);
+  if (!totals.rows.empty())
+    text +=
+        "counted since ankusd began to watch; RTT: of so many SAMPLES\n\n" + to_text(totals, style);
+  if (flows.rows.empty()) return text;
+  // Without a filter the daemon has cut already, and says of how many.
+  const std::size_t all =
+      what.empty() ? static_cast<std::size_t>(std::max(number_of(reply, "total").value_or(0), 0.0))
+                   : of_what;
+  text += section(counted(flows.rows.size(), "connection") +
+                      (all > flows.rows.size() ? " of " + std::to_string(all) +
+                                                     ", those that moved most; --limit shows more"
+                                               : ""),
+                  style) +
+          "CWND in packets, RETRANS in segments, MSS in bytes; RTT: the kernel's average now\n" +
+          to_text(flows, style);
   return text;
 }
 
-std::string tcp_csv(const json& reply, const std::string& what) {
-  std::string text;
-  for (const json& row : list_of(reply, "flows")) {
-    if (!is_of(row, what) || !row.is_object()) continue;
-    if (text.empty()) {
-      for (const auto& [key, value] : row.items()) text += (text.empty() ? "" : ",") + key;
-      text += "\n";
-    }
-    std::string line;
-    for (const auto& [key, value] : row.items())
-      line += (line.empty() ? "" : ",") + text_of(row, key.c_str(), "");
-    text += line + "\n";
-  }
+std::string tcp_csv(const json& reply, const std::string& what, std::size_t limit) {
+  constexpr std::array kKeys{"workload",         "workload_id",         "local",
+                             "remote",           "established",         "duration_s",
+                             "sent_bytes",       "acknowledged_bytes",  "received_bytes",
+                             "written_bytes",    "read_bytes",          "segments_sent",
+                             "retransmits",      "retransmitted_bytes", "fast_retransmits",
+                             "timeouts",         "smoothed_rtt_ns",     "rtt_samples",
+                             "rtt_sum_ns",       "congestion_window",   "flight_packets",
+                             "flight_bytes",     "mss_bytes",           "peer_window_bytes",
+                             "own_window_bytes", "send_queue_bytes",    "send_queue_max_bytes",
+                             "send_memory_bytes"};
+  std::string text = csv_title(kKeys);
+  std::size_t lines = 0;
+  for (const json& row : list_of(reply, "flows"))
+    if (row.is_object() && is_of(row, what) && ++lines <= limit) text += csv_line(row, kKeys);
   return text;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -11,8 +12,10 @@ namespace ankus::ctl {
 /// Receive queue, IRQ, CPU, load: who serves whom.
 std::string render_queues(const nlohmann::json& reply, Style style);
 
-/// `what`: a workload's name or id, or a part of an endpoint; empty for all.
-std::string render_tcp(const nlohmann::json& reply, const std::string& what, Style style);
-std::string tcp_csv(const nlohmann::json& reply, const std::string& what);
+// `what`: a workload's name or id, or a part of an endpoint; empty for all. At most `limit`
+// connections.
+std::string render_tcp(const nlohmann::json& reply, const std::string& what, std::size_t limit,
+                       Style style);
+std::string tcp_csv(const nlohmann::json& reply, const std::string& what, std::size_t limit);
 
 }  // namespace ankus::ctl

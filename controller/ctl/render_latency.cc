@@ -2,6 +2,7 @@
 #include "ctl/render_latency.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <vector>
@@ -16,29 +17,24 @@ using nlohmann::json;
 
 constexpr std::size_t kBar = 40;
 
-/// "850 ns", "12.3 us", "4.56 ms".
-std::string time_of(std::optional<double> nanoseconds) {
-  if (!nanoseconds) return "-";
-  double value = *nanoseconds;
-  std::string_view unit = "ns";
-  for (const std::string_view larger : {"us", "ms", "s"}) {
-    if (value < 999.5) break;
-    value /= 1000;
-    unit = larger;
-  }
-  const int digits = unit == "ns" || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-  return decimals(value, digits) + " " + std::string(unit);
-}
-std::string time_of(const json& object, const char* key) { return time_of(number_of(object, key)); }
+/// Counts by time: so many steps to a power of two. The kernel's buckets have four.
+struct Steps {
+  int per_octave = 1;
+  std::map<int, double> counts;
+};
+constexpr int kSubBuckets = 4;
 
-/// Counts by power of two: the kernel's buckets, four by four.
-using Octaves = std::map<int, double>;
-Octaves octaves_of(const json::array_t& histogram) {
-  Octaves octaves;
-  for (const json& row : histogram)
-    octaves[static_cast<int>(std::log2(std::max(1.0, number_of(row, "from_ns").value_or(1))))] +=
-        number_of(row, "count").value_or(0);
-  return octaves;
+Steps steps_of(const json::array_t& histogram, int per_octave) {
+  Steps steps{.per_octave = per_octave, .counts = {}};
+  for (const json& row : histogram) {
+    // In [0.5, 1) times a power of two; times are below 2^63 ns.
+    int exponent = 0;
+    const double part = std::frexp(
+        std::clamp(number_of(row, "from_ns").value_or(1), 1.0, std::exp2(62)), &exponent);
+    const int sub = static_cast<int>((part * 2 - 1) * per_octave);
+    steps.counts[(exponent - 1) * per_octave + sub] += number_of(row, "count").value_or(0);
+  }
+  return steps;
 }
 
 std::string bar(double part, double whole, std::size_t width) {
@@ -49,22 +45,33 @@ std::string bar(double part, double whole, std::size_t width) {
   return text;
 }
 
-double largest(const Octaves& octaves) {
+double largest(const Steps& steps) {
   double most = 0;
-  for (const auto& [octave, count] : octaves) most = std::max(most, count);
+  for (const auto& [step, count] : steps.counts) most = std::max(most, count);
   return most;
 }
 
-std::string below(int octave) { return "< " + time_of(std::exp2(octave + 1)); }
+double count_at(const Steps& steps, int step) {
+  const auto found = steps.counts.find(step);
+  return found == steps.counts.end() ? 0 : found->second;
+}
+
+std::string below(int step, int per_octave) {
+  return "< " + time_of(std::exp2(step / per_octave) *
+                        (1 + static_cast<double>(step % per_octave + 1) / per_octave));
+}
 
 std::string histogram_text(const json::array_t& histogram, Style style) {
-  const Octaves octaves = octaves_of(histogram);
-  if (octaves.empty()) return "";
+  if (histogram.empty()) return "";
+  Steps steps = steps_of(histogram, 1);
+  // Where all is in a few octaves, the kernel's own buckets say more.
+  if (steps.counts.rbegin()->first - steps.counts.begin()->first < 3)
+    steps = steps_of(histogram, kSubBuckets);
   Table table{.columns = {{"", Align::right}, {"", Align::right}, {""}}};
-  for (int octave = octaves.begin()->first; octave <= octaves.rbegin()->first; ++octave) {
-    const auto found = octaves.find(octave);
-    const double count = found == octaves.end() ? 0 : found->second;
-    table.rows.push_back({below(octave), scaled(count, ""), bar(count, largest(octaves), kBar)});
+  for (int step = steps.counts.begin()->first; step <= steps.counts.rbegin()->first; ++step) {
+    const double count = count_at(steps, step);
+    table.rows.push_back(
+        {below(step, steps.per_octave), scaled(count, ""), bar(count, largest(steps), kBar)});
   }
   return to_text(table, style, "    ");
 }
@@ -75,13 +82,6 @@ bool is_of(const json& row, const std::string& workload) {
 }
 
 std::string name_of(const json& row) { return text_of(row, "workload", "(nobody known)"); }
-
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + "\"";
-}
 
 }  // namespace
 
@@ -109,7 +109,7 @@ std::string render_latency(const json& reply, const std::string& workload, Style
     return text + (workload.empty() ? "no packets of workloads were seen\n"
                                     : "no packets of " + printable(workload) + " were seen\n");
   Table table{.columns = {{"WORKLOAD"},
-                          {""},
+                          {"WAY"},
                           {"SEGMENT"},
                           {"WAITS FOR"},
                           {"P50", Align::right},
@@ -117,16 +117,19 @@ std::string render_latency(const json& reply, const std::string& workload, Style
                           {"P99", Align::right},
                           {"MAX", Align::right},
                           {"MEASURED", Align::right},
-                          {"COVERAGE", Align::right},
-                          {"FROM"},
-                          {"TO"}}};
-  for (const json* row : rows)
+                          {"COVERAGE", Align::right}}};
+  Table legend{.columns = {{"SEGMENT"}, {"FROM"}, {"TO"}}};
+  for (const json* row : rows) {
     table.rows.push_back({name_of(*row), text_of(*row, "direction"), text_of(*row, "segment"),
                           text_of(*row, "waits_for"), time_of(*row, "p50_ns"),
                           time_of(*row, "p90_ns"), time_of(*row, "p99_ns"), time_of(*row, "max_ns"),
-                          scaled(number_of(*row, "measured"), ""), share(*row, "coverage"),
-                          text_of(*row, "from"), text_of(*row, "to")});
-  text += "\n" + to_text(table, style);
+                          scaled(number_of(*row, "measured"), ""), share(*row, "coverage")});
+    std::vector<std::string> way{text_of(*row, "segment"), text_of(*row, "from"),
+                                 text_of(*row, "to")};
+    if (std::ranges::find(legend.rows, way) == legend.rows.end())
+      legend.rows.push_back(std::move(way));
+  }
+  text += "\n" + to_text(table, style) + "\n" + to_text(legend, style);
   if (workload.empty()) return text;
   for (const json* row : rows)
     text += "\n" + style.strong(text_of(*row, "segment")) + "\n" +
@@ -161,48 +164,42 @@ std::string render_judged(const json& judged, Style style) {
       text += "  " + style.warning(word) + ": " + text_of(finding, "rule") + ": " +
               text_of(finding, "numbers") + "\n";
   for (const json& row : list_of(judged, "distributions")) {
-    const Octaves before = octaves_of(list_of(row, "before")),
-                  after = octaves_of(list_of(row, "after"));
-    if (before.empty() && after.empty()) continue;
+    const Steps before = steps_of(list_of(row, "before"), 1),
+                after = steps_of(list_of(row, "after"), 1);
+    if (before.counts.empty() && after.counts.empty()) continue;
     constexpr std::size_t kHalf = 24;
     int first = 64, last = 0;
-    for (const Octaves* side : {&before, &after})
-      for (const auto& [octave, count] : *side) {
-        first = std::min(first, octave);
-        last = std::max(last, octave);
+    for (const Steps* side : {&before, &after})
+      for (const auto& [step, count] : side->counts) {
+        first = std::min(first, step);
+        last = std::max(last, step);
       }
     Table sides{
         .columns = {
             {"", Align::right}, {"BEFORE", Align::right}, {""}, {"AFTER", Align::right}, {""}}};
-    for (int octave = first; octave <= last; ++octave) {
-      const auto count = [&](const Octaves& side) {
-        const auto found = side.find(octave);
-        return found == side.end() ? 0.0 : found->second;
-      };
-      std::string left = bar(count(before), largest(before), kHalf);
-      sides.rows.push_back({below(octave), scaled(count(before), ""), std::move(left),
-                            scaled(count(after), ""), bar(count(after), largest(after), kHalf)});
+    for (int step = first; step <= last; ++step) {
+      const double then = count_at(before, step), now = count_at(after, step);
+      sides.rows.push_back({below(step, 1), scaled(then, ""), bar(then, largest(before), kHalf),
+                            scaled(now, ""), bar(now, largest(after), kHalf)});
     }
     text += "\n  " + style.strong(text_of(row, "workload") + ", " + text_of(row, "segment")) +
-            ", waiting for the " + text_of(row, "waits_for") + "\n" + to_text(sides, style, "    ");
+            ", waiting for the " + text_of(row, "waits_for") + "; coverage " +
+            share(row, "coverage_before") + " before, " + share(row, "coverage_after") +
+            " after\n" + to_text(sides, style, "    ");
   }
   return text;
 }
 
 std::string latency_csv(const json& reply, const std::string& workload) {
-  constexpr const char* kNumbers[] = {"p50_ns", "p90_ns",   "p99_ns",  "p999_ns",
-                                      "max_ns", "measured", "packets", "coverage"};
-  std::string text = "workload,workload_id,direction,segment,waits_for,from,to";
-  for (const char* key : kNumbers) text += std::string(",") + key;
-  text += "\n";
-  for (const json& row : list_of(reply, "segments")) {
-    if (!is_of(row, workload)) continue;
-    std::string line;
-    for (const char* key :
-         {"workload", "workload_id", "direction", "segment", "waits_for", "from", "to"})
-      line += (line.empty() ? "" : ",") + csv_field(text_of(row, key, ""));
-    for (const char* key : kNumbers) line += "," + text_of(row, key, "");
-    text += line + "\n";
+  constexpr std::array kKeys{"workload", "workload_id", "direction", "segment", "waits_for",
+                             "p50_ns",   "p90_ns",      "p99_ns",    "p999_ns", "max_ns",
+                             "measured", "packets",     "coverage",  "dropped", "split",
+                             "window_s", "from",        "to"};
+  std::string text = csv_title(kKeys);
+  for (json row : list_of(reply, "segments")) {
+    if (!is_of(row, workload) || !row.is_object()) continue;
+    row["window_s"] = field(reply, "window_s");
+    text += csv_line(row, kKeys);
   }
   return text;
 }

@@ -91,15 +91,29 @@ std::string duration(const json& object, const char* key) {
   return pair(whole / 86400, 'd', whole % 86400 / 3600, 'h');
 }
 
+std::string time_of(std::optional<double> nanoseconds) {
+  if (!nanoseconds) return "-";
+  double value = *nanoseconds;
+  std::string_view unit = "ns";
+  for (const std::string_view larger : {"us", "ms", "s"}) {
+    if (value < 999.5) break;
+    value /= 1000;
+    unit = larger;
+  }
+  const int digits = unit == "ns" || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+  return decimals(value, digits) + " " + std::string(unit);
+}
+std::string time_of(const json& object, const char* key) { return time_of(number_of(object, key)); }
+
 std::string counted(std::size_t number, std::string_view noun) {
   return std::to_string(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
 }
 
 std::string state_word(std::string_view word, Style style) {
   constexpr std::array<std::string_view, 8> kGood{"idle",    "on",        "ok",     "done",
-                                                  "applied", "confirmed", "better", "light"};
+                                                  "applied", "confirmed", "helped", "light"};
   constexpr std::array<std::string_view, 6> kBad{"degraded", "failed", "fail",
-                                                 "worse",    "heavy",  "NOT WRITTEN"};
+                                                 "harmed",   "heavy",  "NOT WRITTEN"};
   constexpr std::array<std::string_view, 8> kWarning{
       "held", "paused", "pending_confirmation", "ceded", "warn", "mixed", "gone", "inconclusive"};
   const auto in = [word](const auto& words) {
@@ -109,6 +123,31 @@ std::string state_word(std::string_view word, Style style) {
   if (in(kWarning)) return style.warning(word);
   if (in(kGood)) return style.good(word);
   return std::string(word);
+}
+
+std::string csv_title(std::span<const char* const> keys) {
+  std::string line;
+  for (const char* key : keys) line += (line.empty() ? "" : ",") + std::string(key);
+  return line + "\n";
+}
+
+std::string csv_line(const json& object, std::span<const char* const> keys) {
+  std::string line;
+  for (const char* key : keys) {
+    std::string text = text_of(object, key, "");
+    // A spreadsheet takes such text for a formula, and names come from outside.
+    if (field(object, key).is_string() && !text.empty() &&
+        std::string_view("=+-@").contains(text.front()))
+      text.insert(0, 1, '\'');
+    if (text.find_first_of(",\"") != std::string::npos) {
+      for (std::size_t i = 0; (i = text.find('"', i)) != std::string::npos; i += 2)
+        text.insert(i, 1, '"');
+      text = '"' + text + '"';
+    }
+    if (key != keys.front()) line += ',';
+    line += text;
+  }
+  return line + "\n";
 }
 
 std::string head_line(std::string_view name, const std::string& text, Style style) {

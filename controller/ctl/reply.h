@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -32,8 +33,16 @@ std::string bytes(const nlohmann::json& object, const char* key);
 std::string share(const nlohmann::json& object, const char* key);
 /// "0.4s", "42s", "3m 5s", "2h 0m", "4d 3h".
 std::string duration(const nlohmann::json& object, const char* key);
+/// "850 ns", "12.3 us", "4.56 ms".
+std::string time_of(std::optional<double> nanoseconds);
+std::string time_of(const nlohmann::json& object, const char* key);
 /// "1 rule", "2 rules".
 std::string counted(std::size_t number, std::string_view noun);
+
+// Lines of CSV, one column for each key; what is missing is empty. Text is quoted where it has to
+// be, and gets a ' in front where a spreadsheet would take it for a formula.
+std::string csv_title(std::span<const char* const> keys);
+std::string csv_line(const nlohmann::json& object, std::span<const char* const> keys);
 
 /// In the colour of what it means.
 std::string state_word(std::string_view word, Style style);

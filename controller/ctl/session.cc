@@ -2,6 +2,7 @@
 #include "ctl/session.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "ctl/render.h"
 #include "ctl/render_host.h"
 #include "ctl/render_latency.h"
+#include "ctl/reply.h"
 
 namespace ankus::ctl {
 namespace {
@@ -58,6 +60,11 @@ std::string error_text(const json& body, int status) {
   return "ankusd answers with status " + std::to_string(status) + " and no reason";
 }
 
+/// Connections of those that the daemon tells of.
+std::size_t shown(const Command& command) {
+  return command.limit == 0 ? std::numeric_limits<std::size_t>::max() : command.limit;
+}
+
 std::string rendered(const Command& command, const json& body, Style style) {
   switch (command.verb) {
     case Verb::watch:
@@ -69,7 +76,8 @@ std::string rendered(const Command& command, const json& body, Style style) {
       return command.csv ? latency_csv(body, command.what)
                          : render_latency(body, command.what, style);
     case Verb::tcp:
-      return command.csv ? tcp_csv(body, command.what) : render_tcp(body, command.what, style);
+      return command.csv ? tcp_csv(body, command.what, shown(command))
+                         : render_tcp(body, command.what, shown(command), style);
     case Verb::plan: return render_plan(body, style);
     case Verb::apply:
     case Verb::confirm:
@@ -110,6 +118,8 @@ Answer ask(const Command& command, const std::string& policy_text, Style style) 
   return answer_of(command, *reply, style);
 }
 
+constexpr double kLongestWindow = 120;  ///< seconds; a daemon that says more is wrong
+
 /// Opens a window, waits until it is over, and tells what was counted in it. A window that is open
 /// already is waited for as well.
 Answer measure(const Command& command, Style style) {
@@ -118,8 +128,8 @@ Answer measure(const Command& command, Style style) {
                     patience_for(command));
   while (reply && reply->status == 200) {
     const json body = json::parse(reply->body, nullptr, /*allow_exceptions=*/false);
-    if (!body.is_object() || !body.value("measuring", false)) break;
-    const double left = body.value("left_s", 0.0);
+    if (!flag_of(body, "measuring")) break;
+    const double left = std::clamp(number_of(body, "left_s").value_or(0), 0.0, kLongestWindow);
     std::this_thread::sleep_for(milliseconds(static_cast<int>(left * 1000) + 200));
     reply = call(command.socket, http_request("GET", "/v1/latency", ""), patience_for(command));
   }

@@ -23,6 +23,18 @@ std::size_t width_of(std::string_view text) {
   return width;
 }
 
+Table without_empty_columns(Table table) {
+  const auto says_nothing = [](const std::string& cell) { return cell.empty() || cell == "-"; };
+  for (std::size_t i = table.columns.size(); i-- > 0;) {
+    if (!std::ranges::all_of(table.rows, [&](const auto& row) { return says_nothing(row[i]); }))
+      continue;
+    const auto at = static_cast<std::ptrdiff_t>(i);
+    table.columns.erase(table.columns.begin() + at);
+    for (auto& row : table.rows) row.erase(row.begin() + at);
+  }
+  return table;
+}
+
 std::string to_text(const Table& table, Style style, std::string_view indent) {
   std::vector<std::size_t> widths;
   for (const Column& column : table.columns) widths.push_back(width_of(column.title));
@@ -44,7 +56,8 @@ std::string to_text(const Table& table, Style style, std::string_view indent) {
   };
   std::vector<std::string> titles;
   for (const Column& column : table.columns) titles.push_back(style.faint(column.title));
-  add_line(titles);
+  if (std::ranges::any_of(titles, [](const std::string& title) { return !title.empty(); }))
+    add_line(titles);
   for (const auto& row : table.rows) add_line(row);
   return text;
 }

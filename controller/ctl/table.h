@@ -27,12 +27,15 @@ struct Column {
   Align align = Align::left;
 };
 
-/// Columns as wide as their widest cell, two blanks between, no blanks at a line's end.
+/// Columns as wide as their widest cell, two blanks between, no blanks at a line's end; no line of
+/// titles if no column has one.
 struct Table {
   std::vector<Column> columns;
   std::vector<std::vector<std::string>> rows;
 };
 std::string to_text(const Table& table, Style style, std::string_view indent = "");
+/// Without the columns in which each cell is "" or "-".
+Table without_empty_columns(Table table);
 
 /// How many columns of a terminal `text` takes: code points, without colours.
 std::size_t width_of(std::string_view text);

@@ -28,11 +28,12 @@ json histogram(const Histogram& counts) {
   return rows;
 }
 
-json quantiles(const Histogram& counts) {
+/// Somewhere in a bucket, but never above the largest that was measured.
+json quantiles(const Histogram& counts, nanoseconds max = nanoseconds::max()) {
   json row = json::object();
   for (const auto& [key, share] :
        {std::pair("p50_ns", 0.5), {"p90_ns", 0.9}, {"p99_ns", 0.99}, {"p999_ns", 0.999}})
-    if (const auto value = quantile(counts, share)) row[key] = value->count();
+    if (const auto value = quantile(counts, share)) row[key] = std::min(*value, max).count();
   return row;
 }
 
@@ -132,7 +133,7 @@ json latency(const LatencyReading& reading, const Snapshot& snapshot,
              {"split", segment.split},
              {"max_ns", segment.max.count()},
              {"histogram", histogram(segment.histogram)}};
-    row.update(quantiles(segment.histogram));
+    row.update(quantiles(segment.histogram, segment.max));
     rows.push_back(std::move(row));
   }
   json reply{{"window_s", seconds_of(reading.length)},
