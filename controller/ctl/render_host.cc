@@ -230,8 +230,9 @@ std::string render_tcp(const json& reply, const std::string& what, std::size_t l
   if (flows.rows.empty()) return text;
   // Without a filter the daemon has cut already, and says of how many.
   const std::size_t all =
-      what.empty() ? static_cast<std::size_t>(std::max(number_of(reply, "total").value_or(0), 0.0))
-                   : of_what;
+      what.empty()
+          ? static_cast<std::size_t>(std::clamp(number_of(reply, "total").value_or(0), 0.0, 1e15))
+          : of_what;
   text += section(counted(flows.rows.size(), "connection") +
                       (all > flows.rows.size() ? " of " + std::to_string(all) +
                                                      ", those that moved most; --limit shows more"

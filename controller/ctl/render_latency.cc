@@ -38,8 +38,8 @@ Steps steps_of(const json::array_t& histogram, int per_octave) {
 }
 
 std::string bar(double part, double whole, std::size_t width) {
-  const auto length =
-      static_cast<std::size_t>(std::ceil(part / std::max(1.0, whole) * static_cast<double>(width)));
+  const auto length = static_cast<std::size_t>(
+      std::ceil(std::clamp(part / std::max(1.0, whole), 0.0, 1.0) * static_cast<double>(width)));
   std::string text;
   for (std::size_t i = 0; i < std::min(length, width); ++i) text += "█";
   return text;
@@ -89,15 +89,15 @@ std::string render_latency(const json& reply, const std::string& workload, Style
   std::vector<const json*> rows;
   for (const json& row : list_of(reply, "segments"))
     if (is_of(row, workload)) rows.push_back(&row);
-  const json& cost = field(reply, "cost");
+  const auto cost_share = number_of(field(reply, "cost"), "of_cpus");
   const bool has_heavy =
       number_of(reply, "heavy_one_in").value_or(0) > number_of(reply, "one_in").value_or(0);
   std::string text =
       "window " + duration(reply, "window_s") + ", 1 packet in " + text_of(reply, "one_in") +
       " measured" +
       (has_heavy ? ", of heavy workloads 1 in " + text_of(reply, "heavy_one_in") : "") +
-      "; measuring took " + decimals(number_of(cost, "of_cpus").value_or(0) * 100, 2) +
-      "% of the CPUs' time\n";
+      "; measuring took " + (cost_share ? decimals(*cost_share * 100, 2) + "%" : "-") +
+      " of the CPUs' time\n";
   if (number_of(reply, "no_room").value_or(0) > 0)
     text += style.warning("no room") + " for " + text_of(reply, "no_room") +
             " packets: coverage tells\n";

@@ -52,6 +52,14 @@ TEST(Command, KnowsEachVerb) {
   EXPECT_EQ(parsed({"watch", "--interval", "250ms", "--times", "3"}),
             (Command{.verb = Verb::watch, .interval = milliseconds(250), .times = 3}));
   EXPECT_EQ(parsed({"opt-in", "w"}).verb, Verb::opt_in);
+  EXPECT_EQ(parsed({"latency", "web-1", "--for", "10s", "--one-in", "1", "--csv"}),
+            (Command{.verb = Verb::latency,
+                     .what = "web-1",
+                     .window = seconds(10),
+                     .one_in = 1,
+                     .csv = true}));
+  EXPECT_EQ(parsed({"tcp", "10.0.0.7:443", "-n", "5", "--csv"}),
+            (Command{.verb = Verb::tcp, .what = "10.0.0.7:443", .limit = 5, .csv = true}));
   for (const auto& [name, verb] :
        std::vector<std::pair<std::string, Verb>>{{"workloads", Verb::workloads},
                                                  {"confirm", Verb::confirm},
@@ -59,6 +67,9 @@ TEST(Command, KnowsEachVerb) {
                                                  {"resume", Verb::resume},
                                                  {"reload", Verb::reload},
                                                  {"doctor", Verb::doctor},
+                                                 {"queues", Verb::queues},
+                                                 {"latency", Verb::latency},
+                                                 {"tcp", Verb::tcp},
                                                  {"history", Verb::history}})
     EXPECT_EQ(parsed({name}).verb, verb) << name;
 }
@@ -77,7 +88,12 @@ TEST(Command, EndsMistakesWithTheUsageCode) {
                                              {"apply", "--confirm-within", "soon"},
                                              {"apply", "--confirm-within", "60"},
                                              {"apply", "--confirm-within", "0s"},
-                                             {"apply", "--confirm-within", "25h"}}) {
+                                             {"apply", "--confirm-within", "25h"},
+                                             {"latency", "--for", "99ms"},
+                                             {"latency", "--for", "61s"},
+                                             {"latency", "--one-in", "0"},
+                                             {"queues", "eth0"},
+                                             {"queues", "--csv"}}) {
     const Answer answer = answered(wrong);
     EXPECT_EQ(answer.code, ExitCode::usage) << ::testing::PrintToString(wrong);
     EXPECT_THAT(answer.err, ::testing::StartsWith("ankusctl: "));
@@ -85,6 +101,8 @@ TEST(Command, EndsMistakesWithTheUsageCode) {
   }
   EXPECT_THAT(answered({"rollback"}).err, HasSubstr("give the ID of a plan or an action"));
   EXPECT_THAT(answered({"apply", "--confirm-within", "60"}).err, HasSubstr("--confirm-within"));
+  EXPECT_THAT(answered({"latency", "--for", "61s"}).err,
+              HasSubstr("--for: give a duration of 100ms to 1m"));
 }
 
 TEST(Command, HelpNamesEachExitCode) {
@@ -111,6 +129,20 @@ TEST(Call, OfEachCommandIsARouteOfTheApi) {
             (Call{.method = "POST", .target = "/v1/pause", .body = "{}"}));
   EXPECT_EQ(call_of({.verb = Verb::opt_in, .what = "web\xff"}, "").body,
             "{\"workload\":\"web\xef\xbf\xbd\"}");
+}
+
+TEST(Call, OfLatencyAndTcpIsForAllWorkloads) {
+  EXPECT_EQ(call_of({.verb = Verb::queues}, ""), (Call{.method = "GET", .target = "/v1/queues"}));
+  const Call latency = call_of(
+      {.verb = Verb::latency, .what = "web", .window = milliseconds(1500), .one_in = 4}, "");
+  EXPECT_EQ(latency.target, "/v1/latency");
+  EXPECT_EQ(nlohmann::json::parse(latency.body),
+            (nlohmann::json{{"window_ms", 1500}, {"one_in", 4}}));
+  EXPECT_EQ(call_of({.verb = Verb::tcp}, "").target, "/v1/tcp");
+  EXPECT_EQ(call_of({.verb = Verb::tcp, .limit = 5}, "").target, "/v1/tcp?limit=5");
+  // The daemon cuts before ankusctl picks out what is asked for.
+  EXPECT_EQ(call_of({.verb = Verb::tcp, .what = "web", .limit = 5}, "").target,
+            "/v1/tcp?limit=10000");
 }
 
 TEST(Call, CarriesThePolicysTextAndName) {

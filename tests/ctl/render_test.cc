@@ -76,6 +76,28 @@ Downgrades
 )text");
 }
 
+TEST(RenderStatus, ShowsTheTrialThatIsUnderWay) {
+  const json reply{{"trial", "after (experiment p-81d0c4aa), for another 8s\033"}};
+  EXPECT_THAT(render_status(reply, kPlain),
+              HasSubstr("\ntrial     after (experiment p-81d0c4aa), for another 8s\\x1b\n"));
+  EXPECT_THAT(render_status(json::object(), kPlain), Not(HasSubstr("trial")));
+}
+
+TEST(RenderOutcome, SaysThatTheEffectIsJudged) {
+  const json reply = json::parse(R"({"plan": "p-1", "state": "applied",
+      "note_lines": ["the effect on light workloads is judged in 9s; harmful, it is undone", 17]})");
+  EXPECT_EQ(render_outcome(reply, kPlain),
+            "applied plan p-1\n"
+            "the effect on light workloads is judged in 9s; harmful, it is undone\n");
+}
+
+TEST(RenderExplain, ShowsWhatWasJudged) {
+  const json reply = json::parse(R"({"kind": "plan", "id": "p-1", "title": "plan p-1",
+      "judged": {"kept": true, "text": "helped: web", "window_s": 6, "verdict": {"effect": "helped"}}})");
+  EXPECT_EQ(render_explain(reply, kPlain),
+            "plan p-1\n\nverdict: helped, kept (windows of 6s)\n  helped: web\n");
+}
+
 TEST(RenderWorkloads, AlignsNumbersAndDefusesNames) {
   const json reply = json::parse(R"json({
   "workloads": [

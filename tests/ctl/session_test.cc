@@ -3,17 +3,27 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/handle.h"
 
 namespace ankus::ctl {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 HttpReply reply(int status, std::string body) {
   return {.status = status,
@@ -93,6 +103,61 @@ TEST(Answer, OfDoctorFailsIfACheckFails) {
       ExitCode::failed);
 }
 
+TEST(Answer, IsCsvWhereThatIsAskedFor) {
+  const HttpReply tcp = reply(200, R"({"total": 2, "flows": [{"workload": "a", "local": "h:1"},
+                                                             {"workload": "a", "local": "h:2"}]})");
+  const Answer all = answer_of({.verb = Verb::tcp, .csv = true}, tcp, {});
+  EXPECT_THAT(all.out, StartsWith("workload,workload_id,local,remote,"));
+  EXPECT_THAT(all.out, HasSubstr("\na,,h:2,"));
+  const Answer one = answer_of({.verb = Verb::tcp, .what = "a", .limit = 1, .csv = true}, tcp, {});
+  EXPECT_THAT(one.out, HasSubstr("\na,,h:1,"));
+  EXPECT_THAT(one.out, Not(HasSubstr("h:2")));
+  EXPECT_THAT(answer_of({.verb = Verb::latency, .csv = true}, reply(200, "{}"), {}).out,
+              StartsWith("workload,workload_id,direction,segment,"));
+}
+
+/// Answers so many requests, one after the other, and remembers what was asked.
+class FakeDaemon {
+ public:
+  FakeDaemon(const std::string& path, std::vector<std::string> bodies, int status = 200)
+      : listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+              0);
+    EXPECT_EQ(::listen(listener_.get(), 8), 0);
+    thread_ = std::thread([this, bodies = std::move(bodies), status] {
+      for (const std::string& body : bodies) {
+        const UniqueFd peer(::accept(listener_.get(), nullptr, nullptr));
+        if (!peer) return;
+        char block[4096];
+        const ssize_t got = ::recv(peer.get(), block, sizeof block, 0);
+        const std::string request(block, got > 0 ? static_cast<std::size_t>(got) : 0);
+        requests.push_back(request.substr(0, request.find(" HTTP")));
+        const std::string text =
+            "HTTP/1.1 " + std::to_string(status) +
+            " x\r\nAnkus-Api: 1\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+            body;
+        EXPECT_EQ(::send(peer.get(), text.data(), text.size(), MSG_NOSIGNAL),
+                  static_cast<ssize_t>(text.size()));
+      }
+    });
+  }
+  /// Those that were not asked for are not waited for.
+  void end() {
+    (void)::shutdown(listener_.get(), SHUT_RDWR);
+    if (thread_.joinable()) thread_.join();
+  }
+  ~FakeDaemon() { end(); }
+
+  std::vector<std::string> requests;  ///< to be read after end()
+
+ private:
+  UniqueFd listener_;
+  std::thread thread_;
+};
+
 class RunTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -146,6 +211,33 @@ TEST_F(RunTest, APolicyFileThatOthersMayWriteIsNotSent) {
   EXPECT_EQ(run_it({.verb = Verb::apply, .socket = "/nonexistent", .policy = path}),
             ExitCode::usage);
   EXPECT_THAT(err.str(), HasSubstr("can be written by others"));
+}
+
+TEST_F(RunTest, LatencyWaitsUntilTheWindowIsOver) {
+  const Command command{
+      .verb = Verb::latency, .socket = directory + "/socket", .window = milliseconds(100)};
+  FakeDaemon daemon(command.socket,
+                    {R"({"measuring": true, "left_s": 0.05, "window_s": 0})",
+                     R"({"measuring": true, "left_s": 0.01, "window_s": 0.06, "one_in": 16})",
+                     R"({"measuring": false, "window_s": 0.1, "one_in": 16})"});
+  EXPECT_EQ(run_it(command), ExitCode::ok) << err.str();
+  daemon.end();
+  EXPECT_EQ(daemon.requests,
+            (std::vector<std::string>{"POST /v1/latency", "GET /v1/latency", "GET /v1/latency"}));
+  EXPECT_THAT(out.str(), StartsWith("window 0.1s, 1 packet in 16 measured"));
+}
+
+TEST_F(RunTest, LatencyEndsWithARefusalOrNonsense) {
+  const Command command{.verb = Verb::latency, .socket = directory + "/socket"};
+  {
+    FakeDaemon daemon(command.socket, {R"({"error":{"kind":"wrong_mode","text":"no tracing"}})"},
+                      409);
+    EXPECT_EQ(run_it(command), ExitCode::failed);
+    EXPECT_EQ(err.str(), "ankusctl: no tracing\n");
+  }
+  std::filesystem::remove(command.socket);
+  FakeDaemon daemon(command.socket, {R"({"measuring": "yes", "left_s": {}})"});
+  EXPECT_EQ(run_it(command), ExitCode::ok);
 }
 
 TEST_F(RunTest, SaysThatNoDaemonAnswers) {

@@ -34,5 +34,14 @@ TEST(Style, WithoutColourAddsNothing) {
   EXPECT_EQ(Style{.colour = true}.bad(""), "");
 }
 
+TEST(Table, HasNoLineOfTitlesWithoutTitles) {
+  EXPECT_EQ(to_text({.columns = {{""}, {""}}, .rows = {{"a", "b"}}}, {}), "a  b\n");
+}
+
+TEST(Table, CanDoWithoutItsEmptyColumns) {
+  const Table table{.columns = {{"A"}, {"B"}, {"C"}}, .rows = {{"-", "1", ""}, {"", "-", "-"}}};
+  EXPECT_EQ(to_text(without_empty_columns(table), {}), "B\n1\n-\n");
+}
+
 }  // namespace
 }  // namespace ankus::ctl
