@@ -2,6 +2,9 @@
 #include "daemon/controller.h"
 
 #include <algorithm>
+#include <iterator>
+#include <ranges>
+#include <utility>
 
 #include "act/confirmation.h"
 #include "act/drift.h"
@@ -55,6 +58,11 @@ std::uint64_t signature(const Snapshot& snapshot) {
   return stable_hash(text);
 }
 
+std::string without_digits(std::string text) {
+  std::erase_if(text, [](char c) { return c >= '0' && c <= '9'; });
+  return text;
+}
+
 std::set<std::uint32_t> classified_devices(const std::vector<HeldKnob>& held) {
   std::set<std::uint32_t> devices;
   for (const HeldKnob& h : held)
@@ -71,7 +79,14 @@ std::string opt_out_key(const WorkloadIdentity& identity) {
 }
 
 Controller::Controller(Parts parts, LoadedPolicies policies)
-    : parts_(parts), policies_(std::move(policies)), probe_(parts.observer), trials_(probe_) {}
+    : parts_(parts),
+      policies_(std::move(policies)),
+      probe_(parts.observer),
+      trials_({.begin = [this](nanoseconds length,
+                               MonotonicTime now) { return probe_.begin(length, now); },
+               .look = [this](const Snapshot& snapshot,
+                              MonotonicTime now) { return probe_.look(snapshot, now); },
+               .end = [this] { probe_.end(); }}) {}
 
 Mode Controller::mode() const { return parts_.options.mode.value_or(policies_.policy.mode); }
 
@@ -148,7 +163,7 @@ Result<Plan> Controller::plan() { return plan_of(policies_); }
 
 void Controller::expect_apply() {
   if (mode() != Mode::observe)
-    (void)trials_.take_baseline(policies_.policy.verify, parts_.clock.monotonic());
+    (void)trials_.take_baseline(policies_.policy.verify, snapshot_, parts_.clock.monotonic());
 }
 
 Result<void> Controller::tick() {
@@ -156,6 +171,7 @@ Result<void> Controller::tick() {
   if (!undone) return std::unexpected(undone.error());
   if (*undone) {
     disarm_deadman();  // it comes after us, and would wait for our lock
+    trials_.abandon();
     log("confirmation expired: " + (*undone)->what);
     after_change();
   }
@@ -197,7 +213,7 @@ Result<void> Controller::act() {
 
   const Plan structure = structure_of(*plan);
   if (structure.actions.empty()) return {};
-  if (mode() == Mode::enforce && may_act(*controls) && id_of(structure) != failed_plan_ &&
+  if (mode() == Mode::enforce && may_act(*controls) && !failed_plans_.contains(id_of(structure)) &&
       cooled_down(structure)) {
     enforce(*plan, parts_.clock.monotonic());
   } else if (mode() != Mode::observe && id_of(structure) != audited_plan_) {
@@ -213,45 +229,64 @@ bool Controller::may_act(const Controls& controls) const {
   return !controls.paused && !controls.hold && !controls.confirmation && controls.degraded.empty();
 }
 
-/// What stands is written once there is something to compare it with; what must prove itself
-/// becomes a trial. One at a time.
+/// What nobody wants any more goes, whatever it would do to the mice. What stands is written once
+/// there is something to compare it with; what must prove itself becomes a trial. One at a time.
 void Controller::enforce(const Plan& plan, MonotonicTime now) {
   if (trials_.under_way()) return;
-  const Parted parts = parted(plan);
+  Parted parts = parted(plan);
   const VerifyRule& rule = policies_.policy.verify;
   const auto is_removal = [&](const Action& action) {
     return std::ranges::any_of(snapshot_.held, [&](const HeldKnob& held) {
       return held.knob == action.knob && same_setting(held.original, action.after);
     });
   };
-  if (!structure_of(parts.standing).actions.empty()) {
-    carry_out_standing(parts.standing, now);
+  Plan unwanted;
+  std::ranges::copy_if(parts.experiment.actions, std::back_inserter(unwanted.actions), is_removal);
+  std::erase_if(parts.experiment.actions, is_removal);
+  if (!unwanted.actions.empty() && withdraw(unwanted)) {
+    trials_.withdrawn(unwanted, rule, now);
     return;
+  }
+  const Plan tree = structure_of(parts.standing);
+  if (!tree.actions.empty()) {
+    if (std::ranges::all_of(tree.actions, is_removal) ? withdraw(parts.standing)
+                                                      : carry_out_standing(parts.standing, now))
+      return;
   }
   if (parts.experiment.actions.empty()) return;
-  if (std::ranges::all_of(parts.experiment.actions, is_removal)) {
-    trials_.withdrawn(parts.experiment, rule, now);
-    carry_out_standing(parts.experiment, now);
-    return;
-  }
   if (auto why = trials_.refusal(parts.experiment, now)) {
     if (id_of(parts.experiment) != audited_plan_)
       audit("plan", id_of(parts.experiment), "not tried now: " + *why);
     audited_plan_ = id_of(parts.experiment);
     return;
   }
-  if (auto begun = trials_.propose(parts.experiment, rule, now); !begun) return;
+  if (auto begun = trials_.propose(parts.experiment, rule, snapshot_, now); !begun) return;
   log("trial plan=" + id_of(parts.experiment) + " phase=before");
 }
 
-void Controller::carry_out_standing(const Plan& plan, MonotonicTime now) {
+/// True: something was written, or will be once there is a baseline.
+bool Controller::carry_out_standing(const Plan& plan, MonotonicTime now) {
+  if (failed_plans_.contains(id_of(structure_of(plan)))) return false;
   if (auto why = trials_.back_off(plan, now)) {
     if (id_of(plan) != audited_plan_) audit("plan", id_of(plan), "not applied now: " + *why);
     audited_plan_ = id_of(plan);
-    return;
+    return false;
   }
   const VerifyRule& rule = policies_.policy.verify;
-  if (!trials_.baseline_is_fresh(now) && trials_.take_baseline(rule, now)) return;
+  if (!trials_.baseline_is_fresh(now) && trials_.take_baseline(rule, snapshot_, now)) return true;
+  if (!carry_out_now(plan)) return false;
+  (void)trials_.adopt(plan, rule, now);
+  return true;
+}
+
+/// Gives back what nobody wants any more. No verdict brings that back, so there is none.
+bool Controller::withdraw(const Plan& plan) {
+  if (failed_plans_.contains(id_of(structure_of(plan))) || !carry_out_now(plan)) return false;
+  trials_.abandon();  // what was measured, was measured with it
+  return true;
+}
+
+bool Controller::carry_out_now(const Plan& plan) {
   const auto applied =
       carry_out(plan, {.by = "ankusd", .audit_required = policies_.policy.audit_required});
   if (!applied) {
@@ -260,9 +295,21 @@ void Controller::carry_out_standing(const Plan& plan, MonotonicTime now) {
     log("failed plan=" + id_of(plan) + " reason=" + ankus::quoted(applied->failure->text));
   } else {
     log("applied plan=" + id_of(plan) + " actions=" + std::to_string(plan.actions.size()));
-    (void)trials_.adopt(plan, rule, now);
+    failed_plans_.clear();
+    return true;
   }
-  failed_plan_ = !applied || applied->failure ? id_of(structure_of(plan)) : "";
+  failed_plans_.insert(id_of(structure_of(plan)));
+  return false;
+}
+
+/// The host may have changed while a plan's baseline was measured. What exactly is best now may
+/// follow the load, and is not compared.
+bool Controller::is_still_wanted(const Plan& plan) {
+  const auto wanted = make(policies_);
+  return wanted && std::ranges::all_of(plan.actions, [&](const Action& action) {
+           return std::ranges::find(wanted->actions, action.knob, &Action::knob) !=
+                  wanted->actions.end();
+         });
 }
 
 /// Moves the trial on: writes what is due, keeps or undoes what was judged.
@@ -272,7 +319,9 @@ void Controller::turn_trial(MonotonicTime now) {
   switch (step.kind) {
     case TrialStep::Kind::nothing: return;
     case TrialStep::Kind::drop:
-      audit("plan", "", step.text);
+      // A quiet host is looked at again and again; history needs it once.
+      if (std::exchange(dropped_, without_digits(step.text)) == dropped_) return;
+      audit("plan", id_of(step.plan), step.text);
       log("trial dropped: " + step.text);
       return;
     case TrialStep::Kind::judged:
@@ -287,8 +336,10 @@ void Controller::turn_trial(MonotonicTime now) {
   const nanoseconds deadline = rule.settle + rule.within + kTrialGrace;
   const auto controls = parts_.journal.controls();
   std::string why;
-  if (!controls || !may_act(*controls)) {
+  if (!controls || mode() != Mode::enforce || !may_act(*controls) || !is_still_wanted(step.plan)) {
     trials_.abandon();
+    log("trial plan=" + id_of(step.plan) +
+        " ends: it may not be written any more, or is not wanted");
     return;
   }
   if (auto armed = arm_deadman(parts_.options, deadline); !armed) {
@@ -301,9 +352,12 @@ void Controller::turn_trial(MonotonicTime now) {
       why = applied.error().text;
     else if (applied->failure)
       why = applied->failure->text;
+    else if (applied->run == 0)
+      why = "somebody else has set it already";
     if (!why.empty()) disarm_deadman();
   }
   if (why.empty()) {
+    dropped_.clear();
     trials_.written(parts_.clock.monotonic());
     log("trial plan=" + id_of(step.plan) + " phase=settling");
     return;
@@ -312,24 +366,46 @@ void Controller::turn_trial(MonotonicTime now) {
   log("trial plan=" + id_of(step.plan) + " not written: " + why);
 }
 
+/// What was written of it, backwards. The table of workloads has followed them meanwhile.
+Plan Controller::inverse_of(const Judged& judged) {
+  Plan back;
+  for (const Action& action : judged.plan.actions | std::views::reverse) {
+    Action undo = inverse(action);
+    undo.reason = judged.conclusion.reason;
+    if (is_membership(undo.knob))
+      if (auto now = parts_.actuator.read({&undo.knob, 1}); now[0]) undo.before = *now[0];
+    back.actions.push_back(std::move(undo));
+  }
+  return back;
+}
+
 /// Back to what was before the trial, which need not be what was before us. If somebody has changed
 /// a part of it since, what is still as we left it goes back to its original. Returns what could
 /// not be undone.
 std::string Controller::take_back(const Judged& judged) {
-  Plan back;
-  for (auto action = judged.plan.actions.rbegin(); action != judged.plan.actions.rend(); ++action) {
-    back.actions.push_back(inverse(*action));
-    back.actions.back().reason = judged.conclusion.reason;
+  const std::string& id = judged.proposal.id;
+  const auto controls = parts_.journal.controls();
+  if (!controls) return controls.error().text;
+  const auto held = parts_.journal.held();
+  if (!held) return held.error().text;
+  const bool holds = std::ranges::any_of(*held, [&](const HeldKnob& h) { return h.plan == id; });
+  if (controls->confirmation && !holds) {
+    Controls settled = *controls;
+    settled.confirmation.reset();
+    if (auto done = parts_.journal.set_controls(settled); !done) return done.error().text;
   }
-  if (auto controls = parts_.journal.controls(); controls && controls->confirmation) {
-    controls->confirmation.reset();  // what waits is what is taken back
-    if (auto done = parts_.journal.set_controls(*controls); !done) return done.error().text;
+  // What waits for its confirmation and its waiting must end as one, which is what undo() does.
+  if (!controls->confirmation || !holds) {
+    const auto applied =
+        carry_out(inverse_of(judged), {.by = "the verdict", .audit_required = false});
+    if (applied && !applied->failure) return {};
+    if (!holds)  // it only took away, or its devices went
+      return applied                                   ? applied->failure->text
+             : applied.error().kind == ErrorKind::gone ? std::string()
+                                                       : applied.error().text;
   }
-  const auto applied = carry_out(back, {.by = "the verdict", .audit_required = false});
-  if (applied && !applied->failure) return {};
-  const auto undone =
-      ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
-                  {.by = "the verdict", .id = judged.proposal.id, .hold = Hold::no});
+  const auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
+                                  {.by = "the verdict", .id = id, .hold = Hold::no});
   if (!undone) return undone.error().text;
   return join(undone->degraded, ", ");
 }
@@ -342,17 +418,24 @@ void Controller::conclude(const Judged& judged) {
   }();
   std::string text = judged.conclusion.reason;
   if (judged.conclusion.keep) {
+    std::string late;
     if (waits && judged.proposal.trial == Trial::experiment)
-      if (auto kept = confirm("the verdict"); !kept) text += "; " + kept.error().text;
-    text += "; kept";
+      if (auto kept = confirm("the verdict"); !kept) late = kept.error().text;
+    text += late.empty() ? "; kept" : "; " + late;
   } else {
     const std::string left = take_back(judged);
-    if (waits) disarm_deadman();
+    if (waits && left.empty()) disarm_deadman();
+    // Else the next plan would be the same again.
+    if (former_policies_ && left.empty()) {
+      policies_ = *std::move(former_policies_);
+      log("policies are again: " + report::policy_names(policies_.sources));
+    }
     text += !left.empty() ? "; not undone: " + left
                           : "; undone, and left alone for " +
                                 to_text(std::chrono::ceil<seconds>(judged.conclusion.back_off));
     after_change();
   }
+  former_policies_.reset();
   const Event event{
       .kind = "verdict", .plan = id, .text = text, .json = report::judged(judged).dump()};
   (void)parts_.journal.record({&event, 1});  // status shows why history cannot be written
@@ -425,7 +508,9 @@ Result<void> Controller::reload() {
   auto loaded = load_policies(parts_.options.policies, parts_.options.config_dir);
   if (!loaded) return std::unexpected(loaded.error());
   policies_ = std::move(*loaded);
-  failed_plan_.clear();
+  former_policies_.reset();
+  if (!trials_.is_written()) trials_.abandon();
+  failed_plans_.clear();
   log("policies loaded: " + report::policy_names(policies_.sources));
   return {};
 }
@@ -480,9 +565,13 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
   }
   if (!applied) return std::unexpected(applied.error());
   reply.applied = std::move(*applied);
-  if (!reply.applied.failure)
+  // The table of workloads alone is daily work, and ends no trial.
+  if (!reply.applied.failure && reply.applied.run != 0 && !structure_of(*plan).actions.empty()) {
     reply.trial = trials_.adopt(*plan, policies_.policy.verify, parts_.clock.monotonic());
-  failed_plan_.clear();
+    former_policies_.reset();
+    if (request.policies && trials_.under_way()) former_policies_ = former;
+  }
+  failed_plans_.clear();
   return reply;
 }
 
@@ -496,6 +585,7 @@ Result<Undone> Controller::rollback(const std::string& id, const std::string& by
   auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock, {.by = by, .id = id});
   if (!undone) return undone;
   trials_.abandon();
+  former_policies_.reset();
   const auto controls = parts_.journal.controls();
   if (controls && !controls->confirmation) disarm_deadman();
   after_change();
@@ -519,7 +609,7 @@ Result<void> Controller::resume(const std::string& by) {
   controls->paused = false;
   controls->paused_by.clear();
   controls->hold.reset();
-  failed_plan_.clear();
+  failed_plans_.clear();
   acted_ = false;  // a person has asked: the cool-down is over
   audit("command", "", "resume by " + by);
   return parts_.journal.set_controls(*controls);
@@ -527,6 +617,7 @@ Result<void> Controller::resume(const std::string& by) {
 
 Result<std::string> Controller::set_opted_out(const std::string& workload, bool opted_out) {
   plan_due_ = true;
+  if (!trials_.is_written()) trials_.abandon();
   const WorkloadState* found = nullptr;
   for (const WorkloadState& state : snapshot_.workloads) {
     if (std::to_string(state.workload.id) != workload && state.workload.name != workload) continue;

@@ -10,6 +10,7 @@
 
 #include "act/transaction.h"
 #include "act/undo.h"
+#include "daemon/effect_probe.h"
 #include "daemon/observer.h"
 #include "daemon/options.h"
 #include "daemon/policies.h"
@@ -86,9 +87,13 @@ class Controller {
   Result<void> act();
   bool may_act(const Controls& controls) const;
   void enforce(const Plan& plan, MonotonicTime now);
-  void carry_out_standing(const Plan& plan, MonotonicTime now);
+  bool carry_out_standing(const Plan& plan, MonotonicTime now);
+  bool withdraw(const Plan& plan);
+  bool carry_out_now(const Plan& plan);
+  bool is_still_wanted(const Plan& plan);
   void turn_trial(MonotonicTime now);
   void conclude(const Judged& judged);
+  Plan inverse_of(const Judged& judged);
   std::string take_back(const Judged& judged);
   Result<void> tend_membership(const Plan& plan);
   void after_change();
@@ -103,7 +108,10 @@ class Controller {
   Snapshot snapshot_;
   Plan last_plan_;
   std::string audited_plan_;  ///< id of the last plan that was put into history
-  std::string failed_plan_;   ///< id of the last that failed: not tried again until it changes
+  std::string dropped_;       ///< the last trial that was dropped and why, without its numbers
+  std::set<std::string> failed_plans_;  ///< ids: not tried again until something else is done
+  /// Those before the policies that are on trial since `apply POLICY`.
+  std::optional<LoadedPolicies> former_policies_;
   bool plan_due_ = true;
   std::uint64_t planned_on_ = 0;  ///< signature of the snapshot of the last plan
   MonotonicTime planned_at_;

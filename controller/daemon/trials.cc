@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "base/text.h"
 
@@ -11,6 +12,8 @@ namespace {
 
 /// Older than this a baseline says nothing of now.
 constexpr seconds kFreshBaseline{60};
+/// Slices are to be of one length, and news makes turns in between.
+constexpr milliseconds kBetweenLooks{900};
 
 template <class... K>
 bool is_one_of(const Knob& knob) {
@@ -40,6 +43,11 @@ Lever lever_of(const Plan& plan) {
   return Lever::bandwidth;
 }
 
+bool Trials::is_written() const {
+  const auto& running = experiments_.running();
+  return running && (running->phase == Phase::settling || running->phase == Phase::after);
+}
+
 std::string Trials::status(MonotonicTime now) const {
   const auto& running = experiments_.running();
   if (!running) return {};
@@ -64,23 +72,38 @@ std::optional<std::string> Trials::back_off(const Plan& plan, MonotonicTime now)
   return experiments_.refusal(failed, now);
 }
 
-void Trials::begin_window(nanoseconds length, MonotonicTime now) {
+void Trials::begin_window(nanoseconds length, const Snapshot& snapshot, MonotonicTime now) {
   // A little longer: the last look comes with the turn after its end. Where the latency sensor does
   // not work, TCP and the host's counters are what there is.
-  (void)probe_->begin(length + seconds(3), now);
+  (void)eyes_.begin(length + seconds(3), now);
   window_.emplace();
   window_ends_ = now + length;
+  looked_at_.reset();
+  add_look(snapshot, now);  // the first slice begins now and not with the next turn
 }
 
-bool Trials::take_baseline(const VerifyRule& rule, MonotonicTime now) {
+void Trials::end_window() {
+  if (!window_) return;  // one that is open is a person's
+  window_.reset();
+  eyes_.end();
+}
+
+void Trials::add_look(const Snapshot& snapshot, MonotonicTime now) {
+  if (looked_at_ && now - *looked_at_ < kBetweenLooks) return;
+  auto look = eyes_.look(snapshot, now);
+  if (!look) return;
+  looked_at_ = now;
+  window_->add(std::move(*look));
+}
+
+bool Trials::take_baseline(const VerifyRule& rule, const Snapshot& snapshot, MonotonicTime now) {
   if (under_way()) return false;
-  if (window_) return true;
-  phase_.reset();
-  begin_window(rule.within, now);
-  return window_.has_value();
+  if (!window_) begin_window(rule.within, snapshot, now);
+  return true;
 }
 
-Result<void> Trials::propose(Plan plan, const VerifyRule& rule, MonotonicTime now) {
+Result<void> Trials::propose(Plan plan, const VerifyRule& rule, const Snapshot& snapshot,
+                             MonotonicTime now) {
   auto begun = experiments_.begin({.id = id_of(plan),
                                    .trial = Trial::experiment,
                                    .objects = objects_of(plan.actions),
@@ -88,62 +111,53 @@ Result<void> Trials::propose(Plan plan, const VerifyRule& rule, MonotonicTime no
                                   now);
   if (!begun) return begun;
   plan_ = std::move(plan);
-  phase_ = Phase::before;
-  begin_window(rule.within, now);
+  begin_window(rule.within, snapshot, now);
   return {};
 }
 
 std::string Trials::adopt(const Plan& plan, const VerifyRule& rule, MonotonicTime now) {
-  abandon();
+  if (is_written())
+    abandon();
+  else
+    experiments_.cancel();  // its baseline is ours
+  // What was measured until now is the baseline, even if its window was not over yet.
+  if (window_ && window_->slices() > 0) {
+    before_ = window_->samples();
+    before_at_ = now;
+  }
+  end_window();
+  if (!baseline_is_fresh(now)) return "the effect is not compared: nothing was measured before";
   const auto begun = experiments_.begin({.id = id_of(plan),
                                          .trial = Trial::standing,
                                          .objects = objects_of(plan.actions),
                                          .rule = rule},
                                         now);
   if (!begun) return "not judged: " + begun.error().text;
-  // What was measured until now is the baseline, even if its window was not over yet.
-  if (window_ && window_->slices() > 0) {
-    before_ = window_->samples();
-    before_at_ = now;
-  }
-  if (!baseline_is_fresh(now)) before_ = {};
-  probe_->end();
-  window_.reset();
   plan_ = plan;
   (void)experiments_.due(now);  // standing: due to be written, which it is
   (void)experiments_.may_write(std::nullopt, now);
   experiments_.written(now);
-  phase_ = Phase::settling;
-  return before_ != Samples{} ? "the effect on light workloads is judged in " +
-                                    to_text(std::chrono::ceil<seconds>(rule.settle + rule.within)) +
-                                    "; harmful, it is undone"
-                              : "the effect is not compared: nothing was measured before";
+  return "the effect on light workloads is judged in " +
+         to_text(std::chrono::ceil<seconds>(rule.settle + rule.within)) + "; harmful, it is undone";
 }
 
 void Trials::withdrawn(const Plan& plan, const VerifyRule& rule, MonotonicTime now) {
   experiments_.withdrawn(objects_of(plan.actions), rule, now);
 }
 
-/// Opens and closes windows as the phases go.
-void Trials::follow_phase(MonotonicTime now) {
-  const auto& running = experiments_.running();
-  if (!running || phase_ == running->phase) return;
-  phase_ = running->phase;
-  if (phase_ == Phase::after) begin_window(running->proposal.rule.within, now);
-}
-
 TrialStep Trials::step(const Snapshot& snapshot, MonotonicTime now) {
   if (window_) {
-    if (auto look = probe_->look(snapshot, now)) window_->add(std::move(*look));
+    add_look(snapshot, now);
     if (!under_way() && now >= *window_ends_) {  // a baseline for whoever comes
       before_ = window_->samples();
       before_at_ = now;
-      window_.reset();
-      probe_->end();
+      end_window();
     }
   }
   const Due due = experiments_.due(now);
-  follow_phase(now);
+  const auto& running = experiments_.running();
+  if (running && running->phase == Phase::after && !window_)
+    begin_window(running->proposal.rule.within, snapshot, now);
   if (due == Due::write) return write_or_drop(now);
   if (due == Due::judge) return judge_now(now);
   return {};
@@ -152,8 +166,7 @@ TrialStep Trials::step(const Snapshot& snapshot, MonotonicTime now) {
 TrialStep Trials::write_or_drop(MonotonicTime now) {
   if (window_) before_ = window_->samples();
   before_at_ = now;
-  window_.reset();
-  probe_->end();
+  end_window();
   const Proposal proposal = experiments_.running()->proposal;
   auto missing = unfit(before_, proposal.rule);
   if (!missing) {
@@ -161,16 +174,14 @@ TrialStep Trials::write_or_drop(MonotonicTime now) {
     if (!answer.open) missing = answer.text;
   }
   if (!experiments_.may_write(missing, now)) {
-    plan_.reset();
-    return {.kind = TrialStep::Kind::drop, .text = proposal.id + " is not tried: " + *missing};
+    return {.kind = TrialStep::Kind::drop,
+            .plan = *std::exchange(plan_, std::nullopt),
+            .text = proposal.id + " is not tried: " + *missing};
   }
   return {.kind = TrialStep::Kind::write, .plan = *plan_};
 }
 
-void Trials::written(MonotonicTime now) {
-  experiments_.written(now);
-  follow_phase(now);
-}
+void Trials::written(MonotonicTime now) { experiments_.written(now); }
 
 Conclusion Trials::failed(const std::string& why, MonotonicTime now) {
   plan_.reset();
@@ -178,11 +189,10 @@ Conclusion Trials::failed(const std::string& why, MonotonicTime now) {
 }
 
 void Trials::abandon() {
-  if (!under_way()) return;
   experiments_.cancel();
   plan_.reset();
-  window_.reset();
-  probe_->end();
+  before_at_.reset();
+  end_window();
 }
 
 bool Trials::baseline_is_fresh(MonotonicTime now) const {
@@ -191,8 +201,7 @@ bool Trials::baseline_is_fresh(MonotonicTime now) const {
 
 TrialStep Trials::judge_now(MonotonicTime now) {
   const Samples after = window_ ? window_->samples() : Samples{};
-  window_.reset();
-  probe_->end();
+  end_window();
   const Proposal proposal = experiments_.running()->proposal;
   const Verdict verdict = judge(before_, after, proposal.rule);
   Judged judged{.proposal = proposal,
@@ -201,9 +210,12 @@ TrialStep Trials::judge_now(MonotonicTime now) {
                 .after = after,
                 .verdict = verdict,
                 .conclusion = experiments_.conclude(verdict, now)};
-  // What is after the one is before the next.
-  before_ = after;
-  before_at_ = now;
+  // What is after the one is before the next, if the one stays.
+  before_at_.reset();
+  if (judged.conclusion.keep) {
+    before_ = after;
+    before_at_ = now;
+  }
   plan_.reset();
   return {.kind = TrialStep::Kind::judged, .judged = std::move(judged)};
 }

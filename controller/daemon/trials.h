@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "daemon/effect_probe.h"
+#include "model/snapshot.h"
 #include "verify/experiment.h"
 #include "verify/gate.h"
 #include "verify/verdict.h"
+#include "verify/window.h"
 
 namespace ankus {
+
+/// What measures for a trial: an EffectProbe, in a test a fake.
+struct Eyes {
+  std::function<Result<void>(nanoseconds length, MonotonicTime)> begin;
+  std::function<Result<Look>(const Snapshot&, MonotonicTime)> look;
+  std::function<void()> end;
+};
 
 /// A verdict, what it was made of, and what followed.
 struct Judged {
@@ -26,12 +35,12 @@ struct Judged {
 struct TrialStep {
   enum class Kind {
     nothing,
-    write,   ///< `plan`; then written() or failed()
+    write,   ///< `plan`; then written(), failed() or abandon()
     drop,    ///< nothing was written: `text` says what was missing
     judged,  ///< `judged` says whether to keep it or to undo it
   };
   Kind kind = Kind::nothing;
-  Plan plan;
+  Plan plan;  ///< that is to be written, or was dropped
   std::string text;
   std::optional<Judged> judged;
 };
@@ -40,9 +49,11 @@ struct TrialStep {
 /// Knows when, and with which samples; the controller writes and undoes.
 class Trials {
  public:
-  explicit Trials(EffectProbe& probe) : probe_(&probe) {}
+  explicit Trials(Eyes eyes) : eyes_(std::move(eyes)) {}
 
   bool under_way() const { return experiments_.running().has_value(); }
+  /// The one that is under way is in force.
+  bool is_written() const;
   /// "baseline of p-... for another 8s", for status; empty if none is under way.
   std::string status(MonotonicTime now) const;
   /// Why nothing may be tried at the plan's objects now.
@@ -52,12 +63,13 @@ class Trials {
 
   /// Measures a baseline so that a plan that is written soon can be judged. False if it cannot be
   /// measured; true while it is.
-  bool take_baseline(const VerifyRule& rule, MonotonicTime now);
+  bool take_baseline(const VerifyRule& rule, const Snapshot& snapshot, MonotonicTime now);
 
   /// A plan that is to prove itself: its baseline is measured, then the gate decides.
-  Result<void> propose(Plan plan, const VerifyRule& rule, MonotonicTime now);
+  Result<void> propose(Plan plan, const VerifyRule& rule, const Snapshot& snapshot,
+                       MonotonicTime now);
   /// A plan that was written already (by hand, or since it stands): judged by what was measured
-  /// before. Returns what a person should know.
+  /// before; not at all if nothing was. Returns what a person should know.
   std::string adopt(const Plan& plan, const VerifyRule& rule, MonotonicTime now);
   /// Settings that were ours are taken back since nobody wants them any more.
   void withdrawn(const Plan& plan, const VerifyRule& rule, MonotonicTime now);
@@ -66,7 +78,8 @@ class Trials {
   TrialStep step(const Snapshot& snapshot, MonotonicTime now);
   void written(MonotonicTime now);
   Conclusion failed(const std::string& why, MonotonicTime now);
-  /// Somebody undid or replaced what is being tried.
+  /// Somebody undid or replaced what is being tried. What was measured before it says nothing of
+  /// what comes now.
   void abandon();
   /// Whether what was measured last says something of now.
   bool baseline_is_fresh(MonotonicTime now) const;
@@ -76,17 +89,17 @@ class Trials {
   void remember(Judged judged) { last_ = std::move(judged); }
 
  private:
-  void begin_window(nanoseconds length, MonotonicTime now);
-  void follow_phase(MonotonicTime now);
+  void begin_window(nanoseconds length, const Snapshot& snapshot, MonotonicTime now);
+  void end_window();
+  void add_look(const Snapshot& snapshot, MonotonicTime now);
   TrialStep write_or_drop(MonotonicTime now);
   TrialStep judge_now(MonotonicTime now);
 
-  EffectProbe* probe_;
+  Eyes eyes_;
   Experiments experiments_;
   std::optional<Plan> plan_;            ///< to be written, or written and tried
   std::optional<SampleWindow> window_;  ///< open: each turn adds a look
-  std::optional<MonotonicTime> window_ends_;
-  std::optional<Phase> phase_;  ///< that window_ belongs to; none: a baseline for whoever comes
+  std::optional<MonotonicTime> window_ends_, looked_at_;
   Samples before_;
   std::optional<MonotonicTime> before_at_;
   std::optional<Judged> last_;
