@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop with its verdict, on real kernels and real traffic: what is tried, kept, and taken back.
+#include <unistd.h>
+
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include "gmock/gmock.h"
+#include "netns/daemon_support.h"
+
+namespace ankus {
+namespace {
+
+using std::chrono::seconds;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+const std::string kVerify = "[verify]\nwithin = \"4s\"\nsettle = \"100ms\"\n";
+const std::string kEnforce = "mode = \"enforce\"\n";
+/// On a rate that the demo's mice fill by themselves.
+const std::string kHarmful = "[link.uplink]\nrate = \"100 Mbit\"\n" + kVerify + R"(
+[[rule]]
+name = "mice starve"
+match = { footprint = "light" }
+bandwidth = { device = "uplink", guarantee = "1%", limit = "1%", priority = 7 }
+
+[[rule]]
+name = "elephants first"
+match = { footprint = "heavy" }
+bandwidth = { device = "uplink", guarantee = "80%", limit = "100%", priority = 0 }
+)";
+const std::string kRps = kEnforce + kVerify + R"(
+[[rule]]
+name = "receive on the other CPU"
+rps = { device = "v-web", cpus = "1" }
+)";
+
+class TrialsOnKernel : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root: network namespaces and BPF";
+  }
+  void begin(const std::string& narrow = "none") {
+    host_.emplace("--bridged --narrow " + narrow +
+                  " --rate 50mbit --containers 'web:light backup:heavy'");
+    before_ = host_->snapshot();
+  }
+  /// A daemon whose /sys/class/net lists the devices of the lab's host, as they are where no test
+  /// is: sysfs shows those of the namespace that mounted it.
+  Process start_with_queues() {
+    const std::string script = host_->file("start");
+    std::ofstream(script) << "mkdir " << host_->file("sys") << "; mount -t sysfs sysfs "
+                          << host_->file("sys") << " && mount --bind " << host_->file("sys")
+                          << "/class /sys/class && mount --bind " << host_->file("sys")
+                          << "/devices /sys/devices && exec " << host_->ankusd() << "\n";
+    Process daemon({"unshare", "--mount", "--propagation", "private", "sh", script},
+                   host_->file("log"));
+    EXPECT_TRUE(eventually(seconds(30), [&] { return host_->ctl("status").code == 0; }))
+        << host_->log();
+    return daemon;
+  }
+  /// The RPS masks of v-web's queues.
+  std::string rps() const {
+    return run("unshare --mount sh -c 'mount -t sysfs sysfs /sys && "
+               "cat /sys/class/net/v-web/queues/rx-*/rps_cpus'")
+        .output;
+  }
+  /// A client of the lab's traffic in `container`, for a minute at most.
+  Process client(const std::string& container, const std::string& arguments) const {
+    std::vector<std::string> command{std::string(ANKUS_SOURCE_DIR) + "/tests/lab/lab", "exec",
+                                     host_->lab().name(), container, kTraffic};
+    std::istringstream in(arguments + " --to 10.77.0.2:5000 --seconds 60");
+    for (std::string word; in >> word;) command.push_back(word);
+    return Process(command, host_->file("traffic"));
+  }
+  void serve() const {
+    const CommandResult served = run("ANKUS_TRAFFIC=" + kTraffic + " " + ANKUS_SOURCE_DIR +
+                                     "/tests/lab/lab serve --name " + host_->lab().name());
+    ASSERT_EQ(served.code, 0) << served.output;
+  }
+  std::string trial() const { return host_->json("status").value("trial", ""); }
+  nlohmann::json verdict() const {
+    return host_->json("status").value("verdict", nlohmann::json::object());
+  }
+  std::string history() const { return host_->ctl("history").output; }
+  void succeed(const std::string& arguments) const {
+    const CommandResult result = host_->ctl(arguments);
+    EXPECT_EQ(result.code, 0) << arguments << ": " << result.output;
+  }
+  std::string classes() const { return run("tc class show dev up0 | sort").output; }
+  std::string weight(const std::string& device) const {
+    const auto reply = host_->json("workloads");
+    for (const auto& row : reply["workloads"])
+      if (row.value("device", "") == device) return row.value("weight", "");
+    return "";
+  }
+  /// The structure of the plan: rows of workloads come and go.
+  std::string wanted() const {
+    std::string text;
+    const auto plan = host_->json("plan");
+    for (const auto& action : plan["actions"])
+      if (action["knob"] != "workloads' classes") text += action["knob"].get<std::string>() + "\n";
+    return text;
+  }
+
+  const std::string kTraffic = std::string(ANKUS_BINARY_DIR) + "/tests/lab/ankus-traffic";
+  std::optional<DaemonLab> host_;
+  std::string before_;
+};
+
+TEST_F(TrialsOnKernel, WithoutASignNothingIsTriedAndHistorySaysWhy) {
+  begin();
+  const std::string masks = rps();
+  host_->write_policy(kRps);
+  const Process daemon = start_with_queues();
+  ASSERT_THAT(wanted(), HasSubstr("RPS")) << host_->ctl("plan").output;
+  ASSERT_TRUE(eventually(seconds(15), [&] {
+    return history().find("is not tried") != std::string::npos;
+  })) << host_->log();
+  const std::string id = [&] {
+    const auto entries = host_->json("history")["entries"];
+    for (const auto& entry : entries)
+      if (entry.value("text", "").find("is not tried") != std::string::npos)
+        return entry.value("plan", "");
+    return std::string();
+  }();
+  EXPECT_THAT(host_->ctl("explain " + id).output, HasSubstr("is not tried")) << id;
+  EXPECT_EQ(rps(), masks);
+  EXPECT_EQ(host_->snapshot(), before_);
+  EXPECT_THAT(host_->json("status")["held"], IsEmpty());
+}
+
+TEST_F(TrialsOnKernel, AHarmfulPolicyIsUndoneByItself) {
+  begin();
+  host_->write_policy(mice_first(kVerify, "100 Mbit"));
+  std::ofstream(host_->file("harmful.toml")) << kHarmful;
+  const Process daemon = host_->start();
+  succeed("apply");
+  serve();
+  const Process mice = client("web", "mice"), bulk = client("backup", "bulk --flows 2");
+  ASSERT_TRUE(eventually(seconds(20), [&] {
+    return weight("v-web") == "light" && weight("v-backup") == "heavy";
+  })) << host_->ctl("workloads").output;
+  const std::string good = classes();
+  succeed("plan " + host_->file("harmful.toml"));  // somebody looks, and decides
+  host_->let_turns_pass(5);
+  const auto applied = host_->json("apply " + host_->file("harmful.toml"));
+  EXPECT_THAT(applied["note_lines"].dump(), HasSubstr("is judged")) << applied;
+  EXPECT_NE(classes(), good);
+  EXPECT_THAT(trial(), HasSubstr(applied.value("plan", "?")));
+  ASSERT_TRUE(eventually(seconds(15), [&] {
+    return verdict().value("plan", "") == applied["plan"];
+  })) << host_->log();
+  EXPECT_EQ(verdict().value("verdict", ""), "harmed") << verdict();
+  EXPECT_EQ(classes(), good);
+  EXPECT_EQ(wanted(), "") << "the policies are those before, too";
+  EXPECT_THAT(host_->ctl("explain " + applied.value("plan", "?")).output,
+              HasSubstr("undone, and left alone for"));
+}
+
+TEST_F(TrialsOnKernel, WhatIsOnTrialDoesNotOutliveTheDaemon) {
+  begin("beyond");  // a queue behind the host: the mice's round trips are a sign
+  const std::string masks = rps();
+  host_->write_policy(kRps);
+  serve();
+  const Process mice = client("web", "mice"), bulk = client("backup", "bulk --flows 4");
+  Process daemon = start_with_queues();
+  ASSERT_TRUE(eventually(seconds(30), [&] { return host_->state() == "pending_confirmation"; }))
+      << host_->log() << history();
+  EXPECT_NE(rps(), masks);
+  daemon.kill_now();
+  EXPECT_NE(rps(), masks) << "death changes nothing by itself";
+  EXPECT_TRUE(eventually(seconds(40), [&] { return rps() == masks; }))
+      << "the dead man's switch undoes it";
+  EXPECT_EQ(run(host_->ankusd("--rollback")).code, 0);
+}
+
+TEST_F(TrialsOnKernel, RollbackByHandEndsATrialAndHolds) {
+  begin();
+  host_->write_policy(mice_first(kEnforce + kVerify));
+  const Process daemon = host_->start();
+  ASSERT_TRUE(eventually(seconds(20), [&] { return !trial().empty(); })) << host_->log();
+  EXPECT_NE(host_->snapshot(), before_);
+  succeed("rollback --all");
+  EXPECT_EQ(trial(), "");
+  EXPECT_EQ(host_->state(), "held");
+  EXPECT_EQ(host_->snapshot(), before_);
+  host_->let_turns_pass(6);
+  EXPECT_EQ(host_->snapshot(), before_) << "nothing is applied before `resume`";
+  EXPECT_FALSE(host_->json("status").contains("verdict")) << "nor judged";
+  succeed("resume");
+  EXPECT_TRUE(eventually(seconds(15), [&] { return host_->snapshot() != before_; }));
+}
+
+TEST_F(TrialsOnKernel, WhatNobodyConfirmsIsNotJudged) {
+  begin();
+  host_->write_policy(mice_first(kVerify));
+  const Process daemon = host_->start();
+  succeed("plan");
+  host_->let_turns_pass(2);
+  succeed("apply --confirm-within 1s");
+  EXPECT_THAT(trial(), Not(IsEmpty()));
+  EXPECT_TRUE(host_->comes_back_to(before_, seconds(10)));
+  ASSERT_TRUE(eventually(seconds(5), [&] { return host_->state() == "held"; }));
+  EXPECT_EQ(trial(), "");
+}
+
+TEST_F(TrialsOnKernel, WhatNobodyWantsAnyMoreGoesAtOnceAndForGood) {
+  begin();
+  host_->write_policy(mice_first(kEnforce + kVerify + "[guard]\ncooldown = \"1s\"\n"));
+  const Process daemon = host_->start();
+  ASSERT_TRUE(eventually(seconds(20), [&] { return !trial().empty(); })) << host_->log();
+  ASSERT_TRUE(eventually(seconds(20), [&] { return trial().empty(); })) << host_->log();
+  host_->write_policy(kEnforce + kVerify + "[guard]\ncooldown = \"1s\"\n");
+  succeed("reload");
+  EXPECT_TRUE(host_->comes_back_to(before_, seconds(3))) << host_->log();
+  EXPECT_EQ(trial(), "") << "no verdict brings it back";
+}
+
+}  // namespace
+}  // namespace ankus
