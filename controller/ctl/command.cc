@@ -40,14 +40,15 @@ struct Described {
   const char* help;
 };
 constexpr std::array kVerbs{
-    Described{Verb::status, "status", "mode, sensors and downgrades, what is held, last verdict"},
+    Described{Verb::status, "status",
+              "mode, sensors and downgrades, what is held, trial and last verdict"},
     Described{Verb::workloads, "workloads", "containers, VMs and services with their footprints"},
     Described{Verb::flows, "flows", "the flows that moved most"},
     Described{Verb::queues, "queues", "receive queue, IRQ, CPU, load: who serves whom"},
     Described{Verb::latency, "latency", "how long this host keeps a workload's packets, and where"},
     Described{Verb::tcp, "tcp", "how TCP fares: per workload, and connection by connection"},
     Described{Verb::check, "check", "parse and validate a policy; needs no daemon"},
-    Described{Verb::plan, "plan", "the dry run: what would change, from what, to what, and why"},
+    Described{Verb::plan, "plan", "the dry run: what would change and why; measures the baseline"},
     Described{Verb::apply, "apply", "make the host as the policy wants it"},
     Described{Verb::confirm, "confirm", "keep what `apply --confirm-within` applied"},
     Described{Verb::rollback, "rollback", "undo a plan, an action or all; holds until resume"},
@@ -56,7 +57,8 @@ constexpr std::array kVerbs{
     Described{Verb::reload, "reload", "read the policy files again"},
     Described{Verb::doctor, "doctor", "what Ankus can and cannot do on this host, and why"},
     Described{Verb::history, "history", "what was done, when and why"},
-    Described{Verb::explain, "explain", "why a plan, an action or a workload is as it is"},
+    Described{Verb::explain, "explain",
+              "why a plan, an action or a workload is as it is; verdicts"},
     Described{Verb::watch, "watch", "status and workloads, again and again"},
     Described{Verb::opt_out, "opt-out", "never act on this workload; it is still watched"},
     Described{Verb::opt_in, "opt-in", "end an opt-out"},

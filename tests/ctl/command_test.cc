@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -111,6 +114,24 @@ TEST(Command, HelpNamesEachExitCode) {
   for (const char* text : {"0 done", "1 refused", "2 usage", "3 no daemon", "4 not permitted",
                            "5 the daemon is too old"})
     EXPECT_THAT(help.out, HasSubstr(text));
+}
+
+TEST(Command, IsInTheTableOfModesIfHelpNamesIt) {
+  std::ifstream file(std::string(ANKUS_SOURCE_DIR) + "/docs/operating.md");
+  std::string table;
+  for (std::string line; std::getline(file, line) && !line.starts_with("States, as");)
+    if (line.starts_with("| ")) table += " " + line.substr(1, line.find('|', 1)) + "\n";
+  std::ranges::replace(table, ',', ' ');
+  const std::string help = answered({"--help"}).out;
+  std::istringstream lines(help.substr(help.find("Subcommands:")));
+  std::string line;
+  std::getline(lines, line);
+  std::size_t verbs = 0;
+  for (; std::getline(lines, line) && line.starts_with("  ") && line[2] != ' '; ++verbs) {
+    const std::string verb = line.substr(2, line.find(' ', 2) - 2);
+    EXPECT_THAT(table, HasSubstr(" " + verb + " ")) << verb;
+  }
+  EXPECT_EQ(verbs, 20u);
 }
 
 TEST(Call, OfEachCommandIsARouteOfTheApi) {
