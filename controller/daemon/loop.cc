@@ -96,11 +96,7 @@ Result<void> Loop::run() {
     server_.run();
     write_log();
     if (news) {
-      bool full = false;  // the turn below reads the flows themselves
-      observer_.table().read_events([&](const FlowEvent& event) {
-        full = full || event.kind == FlowEvent::Kind::table_full;
-      });
-      if (full) observer_.make_room(clock_.monotonic());
+      if (observer_.take_events()) observer_.make_room(clock_.monotonic());
       (void)observer_.something_changed();
       // Armed once: a stream of news must not push the turn ahead of itself.
       if (!news_waits_) set_timer(timer_.get(), kSettle);

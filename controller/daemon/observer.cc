@@ -17,6 +17,8 @@ constexpr seconds kEndedFlow{2};
 constexpr seconds kIdleFlowWhenFull{5};
 constexpr seconds kConntrackEvery{5};
 constexpr seconds kScanEvery{5};
+/// One reading holds a CPU in the kernel for as long as it takes to walk all buckets of the table.
+constexpr milliseconds kFlowsEvery{2000}, kFlowsEveryWithNews{500};
 constexpr seconds kQueuesEvery{2};
 constexpr seconds kQueuesWanted{30};
 constexpr std::uint32_t kLoopback = 1;
@@ -354,24 +356,39 @@ Result<void> Observer::follow(const FlowRules& rules, const std::set<std::uint32
   return {};
 }
 
+void Observer::read_flows(MonotonicTime now) {
+  auto flows = table_.flows();
+  if (!flows) return;
+  flows_ = std::move(*flows);
+  flows_of_.clear();
+  for (const Flow& flow : flows_) {
+    OwnersFlows& owner = flows_of_[flow.owner];
+    if (flow.elephant)
+      ++owner.elephants;
+    else if (!flow.fast && flow.age >= rules_.prove && flow.idle < now - flows_read_at_)
+      ++owner.slow;
+  }
+  flows_read_at_ = now;
+  elephants_changed_ = false;
+}
+
+bool Observer::take_events() {
+  bool full = false;
+  table_.read_events([&](const FlowEvent& event) {
+    full = full || event.kind == FlowEvent::Kind::table_full;
+    elephants_changed_ = elephants_changed_ || event.kind != FlowEvent::Kind::table_full;
+  });
+  return full;
+}
+
 void Observer::measure(MonotonicTime now) {
   const nanoseconds interval =
       measured_at_.since_boot.count() == 0 ? nanoseconds(0) : now - measured_at_;
   measured_at_ = now;
   counters_before_ = counters_;
   if (const auto counters = table_.counters()) counters_ = *counters;
-  if (auto flows = table_.flows()) flows_ = std::move(*flows);
-  struct PerOwner {
-    std::uint32_t elephants = 0, slow = 0;
-  };
-  std::map<WorkloadId, PerOwner> per_owner;
-  for (const Flow& flow : flows_) {
-    PerOwner& owner = per_owner[flow.owner];
-    if (flow.elephant)
-      ++owner.elephants;
-    else if (!flow.fast && flow.age >= rules_.prove && flow.idle < interval)
-      ++owner.slow;
-  }
+  if (now - flows_read_at_ >= (elephants_changed_ ? kFlowsEveryWithNews : kFlowsEvery))
+    read_flows(now);
   for (WorkloadState& state : snapshot_.workloads) {
     const WorkloadId id = state.workload.id;
     const auto usage = table_.usage(id);
@@ -397,8 +414,8 @@ void Observer::measure(MonotonicTime now) {
                usage->packets_out + usage->packets_in - before.packets_out - before.packets_in,
            .new_flows = usage->new_flows - before.new_flows,
            .elephant_bytes = {usage->by_elephants.count - before.by_elephants.count},
-           .elephants = per_owner[id].elephants,
-           .slow_flows = per_owner[id].slow},
+           .elephants = flows_of_[id].elephants,
+           .slow_flows = flows_of_[id].slow},
           {.heavy = rules_.footprint_heavy,
            .window =
                rules_.footprint_window > nanoseconds(0) ? rules_.footprint_window : seconds(10),

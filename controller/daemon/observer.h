@@ -54,7 +54,10 @@ class Observer {
   Result<void> follow(const FlowRules& rules, const std::set<std::uint32_t>& classified);
 
   const Snapshot& snapshot() const { return snapshot_; }
-  const std::vector<Flow>& flows() const { return flows_; }  ///< as of the last refresh
+  /// Of the last reading, which is two seconds old at most, and younger when elephants came or went.
+  const std::vector<Flow>& flows() const { return flows_; }
+  /// Reads them again now.
+  void read_flows(MonotonicTime now);
   const Counters& counters() const { return counters_; }
   std::vector<SensorState> sensors() const;
   std::vector<std::string> downgrades() const;
@@ -80,6 +83,8 @@ class Observer {
   /// Whether a link, a namespace or a cgroup has changed since the last refresh.
   bool something_changed();
 
+  /// Takes note of the elephants that came and went; true if the table was found full.
+  bool take_events();
   /// Sweeps out what has ended, when the table was found full.
   void make_room(MonotonicTime now);
 
@@ -116,8 +121,15 @@ class Observer {
   MonotonicTime queues_read_at_, queues_wanted_until_;
   std::uint64_t netns_cookie_ = 0;
 
+  struct OwnersFlows {
+    std::uint32_t elephants = 0, slow = 0;
+  };
+
   Snapshot snapshot_;
   std::vector<Flow> flows_;
+  std::map<WorkloadId, OwnersFlows> flows_of_;
+  bool elephants_changed_ = false;
+  MonotonicTime flows_read_at_;
   Counters counters_{}, counters_before_{};
   FlowRules rules_;
   std::map<WorkloadId, FootprintTracker> footprints_;

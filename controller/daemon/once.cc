@@ -115,6 +115,7 @@ int run_once(const Options& options, Controller& controller, Observer& observer,
   const std::string policy = report::policy_names(controller.policies().sources);
   json body = report::plan(*plan, policy, controller.mode());
   body["workloads"] = report::workloads(controller.snapshot())["workloads"];
+  observer.read_flows(clock.monotonic());
   if (!options.json)
     std::cout << audit_text(controller.snapshot(), observer.flows(), *plan, policy);
 

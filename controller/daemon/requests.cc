@@ -70,6 +70,7 @@ Reply Requests::answer(const Request& request) {
     case Verb::status: return {.body = status()};
     case Verb::workloads: return {.body = report::workloads(parts_.controller.snapshot())};
     case Verb::flows:
+      parts_.observer.read_flows(parts_.clock.monotonic());
       return {.body = report::flows(parts_.observer.flows(), parts_.controller.snapshot(),
                                     limit_of(request, 20, 1000))};
     case Verb::queues:
@@ -334,6 +335,7 @@ Reply Requests::explain(const std::string& id) {
                       (workload.identity.cgroup_id ? " and its cgroup" : ""));
     if (workload.opted_out) lines.push_back("opted out: watched, never acted upon");
     std::size_t flows = 0, fast = 0;
+    parts_.observer.read_flows(parts_.clock.monotonic());
     for (const Flow& flow : parts_.observer.flows())
       if (flow.owner == workload.id) {
         ++flows;

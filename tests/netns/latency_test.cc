@@ -340,7 +340,8 @@ TEST_F(Latency, ATableThatIsFullLowersTheCoverageAndNothingElse) {
   const LatencyReading reading = measured.reading();
   const SegmentLatency out = measured.of(Segment::container_out);
   EXPECT_GT(reading.no_room, 0U) << describe(reading);
-  EXPECT_EQ(out.coverage.packets, 40U) << describe(reading);
+  EXPECT_GE(out.coverage.packets, 40U) << describe(reading);
+  EXPECT_LE(out.coverage.packets, 42U) << "neighbour discovery? " << describe(reading);
   EXPECT_LT(out.coverage.measured, 40U) << describe(reading);
   EXPECT_GT(out.coverage.measured, 0U) << describe(reading);
   EXPECT_LT(measured.of(Segment::qdisc).max, milliseconds(200)) << describe(reading);
