@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,6 +16,7 @@ namespace ankus {
 struct DeviceIrq {
   std::uint32_t number = 0;
   std::string name;  ///< of its action: "virtio0-input.1", "eth0-rx-1"
+  auto operator<=>(const DeviceIrq&) const = default;
 };
 
 /// A /sys tree (sysfs(5)); a test gives another root. /sys/class/net lists the devices of the

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sense/queues.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cctype>
 #include <charconv>
 
 #include "base/text.h"
+#include "kernel/irq.h"
 
 namespace ankus {
 namespace {
@@ -34,12 +33,6 @@ CpuSet mask_at(const std::string& path) {
 CpuSet list_at(const std::string& path) {
   const auto text = read_file_head(path);
   return text ? cpu_list_from_text(*text).value_or(CpuSet{}) : CpuSet{};
-}
-
-/// Files of interrupts that the kernel manages cannot be written since 6.7 (kernel/irq/proc.c).
-bool is_read_only(const std::string& path) {
-  struct stat status{};
-  return stat(path.c_str(), &status) == 0 && (status.st_mode & 0222) == 0;
 }
 
 /// The highest number behind `prefix` among the names in `directory`, and one.
@@ -95,7 +88,6 @@ std::vector<DeviceQueues> QueueSensor::look(std::span<const Device> devices, Mon
     return std::ranges::find(devices, device) != devices.end();
   };
   std::erase_if(known_, [&](const auto& known) { return !is_here(known.first); });
-  std::erase_if(managed_, [&](const auto& managed) { return !is_here(managed.first); });
   return all;
 }
 
@@ -153,7 +145,12 @@ void QueueSensor::read_irqs(const Device& device, DeviceQueues& found) {
         if (napi.irq != 0 && queue.napi == napi.napi)
           (queue.receives ? told[napi.irq].receive : told[napi.irq].transmit) = queue.queue;
 
+  std::map<DeviceIrq, bool> managed_before = std::exchange(known(device).managed, {});
   for (const DeviceIrq& irq : *irqs) {
+    const auto asked = managed_before.find(irq);
+    const bool managed = asked != managed_before.end() ? asked->second
+                                                       : is_unmovable_irq(procfs_, irq.number);
+    known(device).managed.emplace(irq, managed);
     const std::string proc = procfs_.root + "/irq/" + std::to_string(irq.number);
     const auto counts = read_file_head(sysfs_.root + "/kernel/irq/" + std::to_string(irq.number) +
                                        "/per_cpu_count");
@@ -167,7 +164,7 @@ void QueueSensor::read_irqs(const Device& device, DeviceQueues& found) {
          .transmit_queue = serves.transmit,
          .affinity = list_at(proc + "/smp_affinity_list"),
          .effective = list_at(proc + "/effective_affinity_list"),
-         .managed = managed_.contains({device, irq.name}) || is_read_only(proc + "/smp_affinity"),
+         .managed = managed,
          .per_second = counts ? rate(device, "irq " + irq.name, sum_of(*counts)) : 0});
   }
 }

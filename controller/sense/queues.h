@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,16 +42,13 @@ class QueueSensor {
   /// (sense/bucket_counts.h).
   std::vector<DeviceQueues> look(std::span<const Device> devices, MonotonicTime now);
 
-  /// A write of this interrupt's affinity was refused: before 6.7 nothing else tells that the
-  /// kernel manages it.
-  void remember_managed(const knob::IrqAffinity& knob) { managed_.insert({knob.device, knob.irq}); }
-
  private:
   /// What does not change while the device lives.
   struct Known {
     std::string driver;
     std::int32_t node = -1;
     bool has_table = true, has_counters = true;
+    std::map<DeviceIrq, bool> managed;  ///< by the kernel
   };
   QueueSensor(Sysfs sysfs, Procfs procfs, Ethtool ethtool, NetdevQueues netdev)
       : sysfs_(std::move(sysfs)),
@@ -74,7 +70,6 @@ class QueueSensor {
   Ethtool ethtool_;
   NetdevQueues netdev_;
   std::map<Device, Known> known_;
-  std::set<std::pair<Device, std::string>> managed_;
   using Key = std::pair<Device, std::string>;
   std::map<Key, std::uint64_t> before_, now_;
   std::map<Key, double> rates_, new_rates_;

@@ -31,6 +31,21 @@ CpuSet list_in(const std::string& path) {
   return text ? cpu_list_from_text(*text).value_or(CpuSet{}) : CpuSet{};
 }
 
+/// The CPUs of the isolated partitions below a cgroup. A partition's parent is one, or the root
+/// ("cpuset.cpus.partition" in Documentation/admin-guide/cgroup-v2.rst, before remote ones).
+CpuSet isolated_partitions(const std::string& cgroup) {
+  CpuSet all;
+  for (const std::string& name : read_directory(cgroup).value_or(std::vector<std::string>())) {
+    const std::string below = cgroup + "/" + name;
+    const auto partition = read_file_head(below + "/cpuset.cpus.partition");
+    if (!partition) continue;  // also of what is no cgroup
+    const std::string_view kind = trim(*partition);  // "isolated invalid (...)" is none
+    if (kind == "isolated") all = united(all, list_in(below + "/cpuset.cpus.effective"));
+    if (kind == "isolated" || kind == "root") all = united(all, isolated_partitions(below));
+  }
+  return all;
+}
+
 Share share(std::uint64_t part, std::uint64_t whole) {
   if (whole == 0) return {};
   return {std::clamp(static_cast<double>(part) / static_cast<double>(whole), 0.0, 1.0)};
@@ -113,10 +128,11 @@ Result<void> TopologyReader::describe(const std::string& online) {
 }
 
 CpuSet TopologyReader::isolated() const {
-  CpuSet all = list_in(roots_.sys.root + "/devices/system/cpu/isolated");
-  if (!roots_.cgroup.empty())  // since 6.7; partitions of older kernels are not told in one place
-    all = united(all, list_in(roots_.cgroup + "/cpuset.cpus.isolated"));
-  return all;
+  const CpuSet at_boot = list_in(roots_.sys.root + "/devices/system/cpu/isolated");
+  if (roots_.cgroup.empty()) return at_boot;
+  const auto told = read_file_head(roots_.cgroup + "/cpuset.cpus.isolated");  // since 6.7
+  return united(at_boot, told ? cpu_list_from_text(*told).value_or(CpuSet{})
+                              : isolated_partitions(roots_.cgroup));
 }
 
 void TopologyReader::measure(MonotonicTime now) {

@@ -38,7 +38,8 @@ CountersOfCpus parse_cpu_times(std::string_view stat);
 /// since 5.10 (softnet_seq_show() in net/core/net-procfs.c); before that the order tells.
 void add_softnet(std::string_view softnet, CountersOfCpus& counters);
 
-/// Reads the host's CPUs. Cheap enough for each second: six files; what is said of each CPU is read
+/// Reads the host's CPUs. Cheap enough for each second: six files, before 6.7 one more for each
+/// cgroup below the root; what is said of each CPU is read
 /// again only when CPUs come or go.
 class TopologyReader {
  public:

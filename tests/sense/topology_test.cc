@@ -129,6 +129,27 @@ TEST_F(TopologyTest, IsolatedAndQuietCpusAreNotUsable) {
   EXPECT_EQ(topology.usable(), cpus("0,4,6-7"));
 }
 
+TEST_F(TopologyTest, PartitionsAreLookedForWhereTheKernelDoesNotSumThemUp) {
+  online("0-7");
+  const auto cgroup = [&](const std::string& path, const std::string& partition,
+                          const std::string& cpus) {
+    tree.file("cgroup/" + path + "/cpuset.cpus.partition", partition + "\n");
+    tree.file("cgroup/" + path + "/cpuset.cpus.effective", cpus + "\n");
+  };
+  tree.file("cgroup/cgroup.procs", "1\n");
+  tree.directory("cgroup/without.cpuset");
+  cgroup("member.slice", "member", "0-7");
+  cgroup("realtime", "isolated", "1");
+  cgroup("realtime/inner", "isolated", "2");
+  cgroup("broken", "isolated invalid (Cpu list in cpuset.cpus not exclusive)", "4");
+  cgroup("balanced", "root", "5-6");
+  cgroup("balanced/inner", "isolated", "6");
+  cgroup("member.slice/inner", "isolated", "7");  // cannot be, and is not looked for
+  EXPECT_EQ(read().isolated, cpus("1-2,6"));
+  tree.file("cgroup/cpuset.cpus.isolated", "\n");
+  EXPECT_THAT(read().isolated.cpus, IsEmpty()) << "what the kernel says itself decides";
+}
+
 TEST_F(TopologyTest, WhatTheKernelLacksIsEmpty) {
   tree.file("sys/devices/system/cpu/nohz_full", "  (null)\n");  // 5.x and older, without nohz_full=
   const Topology topology = read();

@@ -17,6 +17,7 @@ class AsNetworkDevice {
   AsNetworkDevice(const std::string& path, const std::string& name) {
     tree_.link("class/net/" + name + "/device", path);
     tree_.link("kernel", "/sys/kernel");
+    tree_.directory("class/net/" + name + "/queues");
   }
   Sysfs sysfs() const { return {.root = tree_.root}; }
 

@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "kernel/sysfs.h"
+#include "sense/queues.h"
 #include "vm/any_device.h"
 #include "vm/support.h"
 
@@ -36,6 +37,14 @@ std::string file_of(const DeviceIrq& irq, const std::string& file = "smp_affinit
   return "/proc/irq/" + std::to_string(irq.number) + "/" + file;
 }
 
+/// The mask of each of the device's interrupts, to the byte.
+std::map<std::string, std::string> masks_of(const Sysfs& sysfs, const std::string& device) {
+  std::map<std::string, std::string> all;
+  for (const DeviceIrq& irq : sysfs.device_irqs(device).value_or(std::vector<DeviceIrq>()))
+    all[irq.name] = text_of(file_of(irq));
+  return all;
+}
+
 class IrqsOnKernel : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -52,12 +61,7 @@ class IrqsOnKernel : public ::testing::Test {
         (void)write_setting_file(file_of(irq), trim(mask->second));
   }
 
-  /// The mask of each of nic0's interrupts, to the byte.
-  static std::map<std::string, std::string> masks() {
-    std::map<std::string, std::string> all;
-    for (const DeviceIrq& irq : irqs_of("nic0")) all[irq.name] = text_of(file_of(irq));
-    return all;
-  }
+  static std::map<std::string, std::string> masks() { return masks_of(Sysfs(), "nic0"); }
   knob::IrqAffinity knob(const std::string& irq) const { return {nic_, irq}; }
   /// One that brings packets.
   DeviceIrq busy_irq() const {
@@ -209,6 +213,18 @@ TEST(ManagedIrqs, AreTheKernels) {
   EXPECT_THAT(done.error().text, HasSubstr("the kernel manages this interrupt's CPUs itself"));
   EXPECT_EQ(text_of(file_of(queue)), before);
   EXPECT_TRUE(write_irq(disk.sysfs(), "nvme0", "nvme0q0", cpus("0"), cpus("1"))) << "not managed";
+
+  // A plan knows it before anything is written, and asking changes nothing.
+  auto sensor = QueueSensor::open(disk.sysfs());
+  ASSERT_TRUE(sensor) << sensor.error().text;
+  const std::map<std::string, std::string> masks = masks_of(disk.sysfs(), "nvme0");
+  const auto seen = sensor->look(std::vector{Device{.name = "nvme0"}}, SystemClock().monotonic());
+  ASSERT_EQ(seen.size(), 1u);
+  std::map<std::string, bool> managed;
+  for (const QueueIrq& irq : seen[0].irqs) managed[irq.name] = irq.managed;
+  EXPECT_GT(managed.size(), 1u);
+  for (const auto& [irq, is_managed] : managed) EXPECT_EQ(is_managed, irq != "nvme0q0") << irq;
+  EXPECT_EQ(masks_of(disk.sysfs(), "nvme0"), masks);
 }
 
 }  // namespace

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+
+#include "kernel/procfs.h"
+
+namespace ankus {
+
+/// Whether nobody may set an interrupt's CPUs, mostly because the kernel manages them itself. Since
+/// 6.7 the file's mode tells. Before, only a write does: one of no list of CPUs, which is refused
+/// either way and changes nothing, but with EIO where even a list would be (write_irq_affinity() in
+/// kernel/irq/proc.c asks that before it reads the text). false where neither tells.
+bool is_unmovable_irq(const Procfs& procfs, std::uint32_t number);
+
+}  // namespace ankus
