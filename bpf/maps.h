@@ -38,6 +38,7 @@ struct {
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, ANKUS_MAX_WORKLOADS);
+  __uint(map_flags, BPF_F_MMAPABLE); /* read back from memory, several times for each plan */
   __type(key, __u32);
   __type(value, struct ankus_member);
 } ankus_members SEC(".maps");

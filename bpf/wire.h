@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Bumped whenever a layout below changes: pinned maps of another version are not reused. */
-#define ANKUS_WIRE_VERSION 3
+#define ANKUS_WIRE_VERSION 4
 
 #define ANKUS_MAX_WORKLOADS 4096
 #define ANKUS_MAX_DEVICES 8192

@@ -9,25 +9,27 @@ static_assert(static_cast<int>(Weight::light) == ANKUS_LIGHT &&
               static_cast<int>(Weight::heavy) == ANKUS_HEAVY &&
               static_cast<int>(Weight::mixed) == ANKUS_MIXED);
 
-using MemberMap = bpf::Map<std::uint32_t, ankus_member>;
-
-Result<Members> read_members(const MemberMap& map) {
+/// From memory: by BPF_MAP_LOOKUP_BATCH the kernel would be busy for as long as copying 4,096 rows
+/// takes, several times for each plan.
+Result<Members> read_members(int map) {
+  const auto rows =
+      bpf::MappedArray<ankus_member>::open(map, ANKUS_MAX_WORKLOADS, bpf::Access::read);
+  if (!rows) return with_context("read the membership map", rows.error());
   Members members;
-  auto done = map.for_each([&](const std::uint32_t& id, const ankus_member& row) {
-    if (row.slow_class == 0 && row.fast_class == 0) return;
+  for (std::uint32_t id = 0; id < ANKUS_MAX_WORKLOADS; ++id) {
+    const ankus_member& row = (*rows)[id];
+    if (row.slow_class == 0 && row.fast_class == 0) continue;
     members.rows.push_back({.workload = id,
                             .slow_class = row.slow_class,
                             .fast_class = row.fast_class,
                             .weight = static_cast<Weight>(row.weight & 3)});
-  });
-  if (!done) return std::unexpected(done.error());
+  }
   return members;
 }
 
 /// Rows that are no longer wanted become empty; all others get a new lease.
 Result<void> write_members(const KernelHandles& handles, const Members& wanted) {
-  const MemberMap map(handles.members_fd);
-  const auto old = read_members(map);
+  const auto old = read_members(handles.members_fd);
   if (!old) return std::unexpected(old.error());
   std::map<std::uint32_t, ankus_member> rows;
   for (const Member& row : old->rows) rows[row.workload] = {};
@@ -47,14 +49,14 @@ Result<void> write_members(const KernelHandles& handles, const Members& wanted) 
     keys.push_back(id);
     values.push_back(row);
   }
-  return map.update(keys, values);
+  return bpf::Map<std::uint32_t, ankus_member>(handles.members_fd).update(keys, values);
 }
 
 }  // namespace
 
 Result<Setting> read_knob(const knob::Membership&, KernelView& view) {
   if (view.handles().members_fd < 0) return Absent{};  // no maps: nothing is classed
-  auto members = read_members(MemberMap(view.handles().members_fd));
+  auto members = read_members(view.handles().members_fd);
   if (!members) return std::unexpected(members.error());
   if (members->rows.empty()) return Absent{};
   return std::move(*members);

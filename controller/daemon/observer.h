@@ -54,7 +54,8 @@ class Observer {
   Result<void> follow(const FlowRules& rules, const std::set<std::uint32_t>& classified);
 
   const Snapshot& snapshot() const { return snapshot_; }
-  /// Of the last reading, which is two seconds old at most, and younger when elephants came or went.
+  /// Of the last reading, which is two seconds old at most, and younger when elephants came or
+  /// went.
   const std::vector<Flow>& flows() const { return flows_; }
   /// Reads them again now.
   void read_flows(MonotonicTime now);

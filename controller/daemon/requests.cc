@@ -319,6 +319,17 @@ Reply Requests::history(const Request& request) {
   return {.body = {{"entries", report::history(*events)}}};
 }
 
+/// Null if it was never judged.
+json Requests::last_verdict_on(const std::string& plan) {
+  json verdict;
+  if (plan.empty()) return verdict;
+  if (const auto events = parts_.journal.events(100, plan))
+    for (const PastEvent& past : *events)
+      if (past.event.kind == "verdict")
+        verdict = json::parse(past.event.json, nullptr, /*allow_exceptions=*/false);
+  return verdict;
+}
+
 Reply Requests::explain(const std::string& id) {
   const Snapshot& snapshot = parts_.controller.snapshot();
   for (const WorkloadState& state : snapshot.workloads) {
@@ -353,18 +364,18 @@ Reply Requests::explain(const std::string& id) {
   const auto held = parts_.journal.held();
   const auto events = parts_.journal.events(100, id);
   json lines = json::array();
-  bool is_plan = id.starts_with("p-");
+  const bool is_plan = id.starts_with("p-");
+  std::string plan = is_plan ? id : "";  // an action is judged with its plan
   if (held)
     for (const HeldKnob& h : *held)
-      if (h.plan == id || h.action == id)
+      if (h.plan == id || h.action == id) {
+        plan = h.plan;
         lines.push_back(to_text(h.knob) + ": " + to_text(h.original) + " -> " + to_text(h.written) +
                         " (" + h.reason + ")");
+      }
   const json past = events ? report::history(*events) : json::array();
-  json verdict;
-  if (events)
-    for (const PastEvent& event : *events)
-      if (event.event.kind == "verdict")
-        verdict = json::parse(event.event.json, nullptr, /*allow_exceptions=*/false);
+  if (events && plan.empty() && !events->empty()) plan = events->back().event.plan;
+  const json verdict = last_verdict_on(plan);
   if (lines.empty() && past.empty())
     return error_reply(404, "not_found",
                        "no workload, plan or action is called " + ankus::quoted(id));
@@ -374,7 +385,7 @@ Reply Requests::explain(const std::string& id) {
             {"title", (is_plan ? "plan " : "action ") + id},
             {"lines", lines},
             {"history", past}};
-  if (verdict.is_object()) body["judged"] = std::move(verdict);
+  if (verdict.is_object()) body["judged"] = verdict;
   return {.body = std::move(body)};
 }
 

@@ -28,6 +28,7 @@ class Requests {
   Reply apply(const Request& request);
   Reply rollback(const Request& request);
   Reply explain(const std::string& id);
+  nlohmann::json last_verdict_on(const std::string& plan);
   Reply history(const Request& request);
   Reply latency();
   Reply measure(const Request& request);

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <linux/bpf.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -259,6 +260,14 @@ Result<void> map_for_each(int map, std::size_t key_size, std::size_t value_size,
     in = out;
     first = false;
   }
+}
+
+Result<std::shared_ptr<std::byte>> map_into_memory(int map, std::size_t bytes, Access access) {
+  const int protection = access == Access::write ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* memory = mmap(nullptr, bytes, protection, MAP_SHARED, map, 0);
+  if (memory == MAP_FAILED) return fail_errno("map a BPF array into memory");
+  return std::shared_ptr<std::byte>(static_cast<std::byte*>(memory),
+                                    [bytes](std::byte* at) { (void)munmap(at, bytes); });
 }
 
 std::uint32_t possible_cpus() {

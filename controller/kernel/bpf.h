@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -85,6 +86,10 @@ Result<void> map_erase(int map, const void* key);
 Result<void> map_for_each(int map, std::size_t key_size, std::size_t value_size,
                           const std::function<void(const void* key, const void* value)>& each);
 std::uint32_t possible_cpus();
+enum class Access { read, write };
+/// Maps a BPF_F_MMAPABLE array of so many bytes into memory, until the last copy of the pointer
+/// goes.
+Result<std::shared_ptr<std::byte>> map_into_memory(int map, std::size_t bytes, Access access);
 
 /// A typed view of a map; does not own the fd.
 template <class Key, class Value>
@@ -122,6 +127,28 @@ class Map {
 
  private:
   int fd_;
+};
+
+/// The rows of a BPF_F_MMAPABLE array: reading them costs no system call.
+template <class Value>
+  requires std::is_trivially_copyable_v<Value>
+class MappedArray {
+ public:
+  static Result<MappedArray> open(int map, std::uint32_t rows, Access access) {
+    auto memory = map_into_memory(map, rows * kStride, access);
+    if (!memory) return std::unexpected(memory.error());
+    MappedArray array;
+    array.memory_ = std::move(*memory);
+    return array;
+  }
+  Value& operator[](std::uint32_t row) const {
+    return *reinterpret_cast<Value*>(memory_.get() + row * kStride);
+  }
+
+ private:
+  /// The kernel begins each row at a multiple of 8 bytes (kernel/bpf/arraymap.c, elem_size).
+  static constexpr std::size_t kStride = (sizeof(Value) + 7) / 8 * 8;
+  std::shared_ptr<std::byte> memory_;
 };
 
 }  // namespace ankus::bpf

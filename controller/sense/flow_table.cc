@@ -2,7 +2,6 @@
 #include "sense/flow_table.h"
 
 #include <arpa/inet.h>
-#include <sys/mman.h>
 
 #include <cstring>
 
@@ -88,12 +87,10 @@ Result<FlowTable> FlowTable::open(const Programs& programs) {
   if (!shape) return std::unexpected(shape.error());
   table.capacity_ = shape->max_entries;
 
-  constexpr std::size_t kLength = sizeof(ankus_bucket) * ANKUS_MAX_WORKLOADS;
-  void* memory =
-      mmap(nullptr, kLength, PROT_READ | PROT_WRITE, MAP_SHARED, programs.map("ankus_buckets"), 0);
-  if (memory == MAP_FAILED) return fail_errno("map ankus_buckets into memory");
-  table.buckets_ = std::shared_ptr<ankus_bucket[]>(
-      static_cast<ankus_bucket*>(memory), [](ankus_bucket* p) { (void)munmap(p, kLength); });
+  auto buckets = bpf::MappedArray<ankus_bucket>::open(programs.map("ankus_buckets"),
+                                                      ANKUS_MAX_WORKLOADS, bpf::Access::write);
+  if (!buckets) return std::unexpected(buckets.error());
+  table.buckets_ = std::move(*buckets);
   table.events_ = std::make_unique<Events>();
   table.ring_.reset(
       ring_buffer__new(programs.map("ankus_events"), take_event, table.events_.get(), nullptr));

@@ -115,7 +115,7 @@ class FlowTable {
   bpf::Map<std::uint32_t, ankus_usage> usage_;
   bpf::Map<std::uint32_t, ankus_config> config_;
   bpf::Map<std::uint32_t, std::uint64_t> counters_;
-  std::shared_ptr<ankus_bucket[]> buckets_;  ///< mapped memory
+  bpf::MappedArray<ankus_bucket> buckets_;
   std::unique_ptr<Events> events_;
   Handle<ring_buffer, ring_buffer__free> ring_;
   const Programs* programs_ = nullptr;

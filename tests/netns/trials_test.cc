@@ -158,6 +158,9 @@ TEST_F(TrialsOnKernel, AHarmfulPolicyIsUndoneByItself) {
   EXPECT_EQ(wanted(), "") << "the policies are those before, too";
   EXPECT_THAT(host_->ctl("explain " + applied.value("plan", "?")).output,
               HasSubstr("undone, and left alone for"));
+  const std::string action = applied["actions"][0].value("id", "?");
+  EXPECT_EQ(host_->json("explain " + action)["judged"].value("verdict", ""), "harmed")
+      << "an action is judged with its plan";
 }
 
 TEST_F(TrialsOnKernel, WhatIsOnTrialDoesNotOutliveTheDaemon) {

@@ -240,7 +240,7 @@ kill -9 "$(of_unit MainPID)"
 claim "the daemon is dead and stays so" eventually not is_active
 claim "the switch undoes the plan without it" eventually is_over
 claim "... and the pins" not test -e /sys/fs/bpf/ankus
-claim "... and has said so" bash -c "journalctl -q -u $switch.service | grep -q undo"
+claim "... and has said so" eventually bash -c "journalctl -q -u $switch.service | grep -q undo"
 claim "the daemon was not there to do it" not is_active
 claim "no unit is left as failed" equal "" "$(systemctl list-units --failed --plain --no-legend 'ankus-*')"
 
