@@ -3,10 +3,10 @@
 
 namespace ankus {
 
-Result<Setting> read_knob(const knob::IrqbalanceBans& knob, KernelView& view) {
+Result<Setting> read_knob(const knob::IrqbalanceBans&, KernelView& view) {
   auto setup = view.handles().irqbalance.setup();
-  if (!setup) return with_context(to_text(knob), setup.error());
-  if (!*setup) return Absent{};
+  if (!setup) return std::unexpected(setup.error());
+  if (!*setup) return fail(ErrorKind::gone, "irqbalance does not run");
   return BannedIrqs{.irqs = std::move((*setup)->banned)};
 }
 

@@ -143,12 +143,8 @@ Result<Plan> Controller::make(const LoadedPolicies& policies) {
   knobs.erase(std::unique(knobs.begin(), knobs.end()), knobs.end());
   auto settings = parts_.actuator.read(knobs);
   std::map<Knob, Result<Setting>> current;
-  for (std::size_t i = 0; i < knobs.size(); ++i) {
-    // A plan is never made from a reading that was interrupted.
-    if (!settings[i] && settings[i].error().kind == ErrorKind::busy)
-      return std::unexpected(settings[i].error());
-    current.emplace(knobs[i], std::move(settings[i]));
-  }
+  // What could not be read becomes a refusal, together with what needs it.
+  for (std::size_t i = 0; i < knobs.size(); ++i) current.emplace(knobs[i], std::move(settings[i]));
   return make_plan({.current = current, .desired = desired, .held = *held, .ceded = *ceded});
 }
 

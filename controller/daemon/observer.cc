@@ -21,6 +21,7 @@ constexpr seconds kScanEvery{5};
 constexpr milliseconds kFlowsEvery{2000}, kFlowsEveryWithNews{500};
 constexpr seconds kQueuesEvery{2};
 constexpr seconds kQueuesWanted{30};
+constexpr seconds kIrqbalanceEvery{10};
 constexpr std::uint32_t kLoopback = 1;
 /// No device's header: a row that an earlier run left is never taken for what it should be now.
 constexpr std::uint32_t kNotAttached = ~0U;
@@ -176,6 +177,15 @@ void Observer::tell_namespaces() {
 void Observer::want_queues(MonotonicTime now) {
   queues_wanted_until_ = now + kQueuesWanted;
   if (snapshot_.queues.empty()) read_queues(now);
+}
+
+bool Observer::irqbalance_runs(MonotonicTime now) {
+  if (irqbalance_asked_at_ && now - *irqbalance_asked_at_ < kIrqbalanceEvery)
+    return irqbalance_ran_;
+  irqbalance_asked_at_ = now;
+  const auto setup = irqbalance_.setup();
+  irqbalance_ran_ = setup ? setup->has_value() : setup.error().kind == ErrorKind::busy;
+  return irqbalance_ran_;
 }
 
 void Observer::read_queues(MonotonicTime now) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel/irqbalance.h"
 #include "model/footprint.h"
 #include "model/snapshot.h"
 #include "policy/flow_rules.h"
@@ -74,6 +75,8 @@ class Observer {
   void want_queues(MonotonicTime now);
   /// What was read of them is of before a change.
   void forget_queues() { queues_read_at_ = {}; }
+  /// For people only; asked when they ask.
+  bool irqbalance_runs(MonotonicTime now);
   bool conntrack_seen() const { return counters_[ANKUS_COUNT_HIT_CONNTRACK] != 0; }
 
   FlowTable& table() { return table_; }
@@ -120,6 +123,9 @@ class Observer {
   std::optional<TcpSensor> tcp_;
   std::map<std::uint64_t, WorkloadId> namespaces_;  ///< as the TCP sensor knows them
   MonotonicTime queues_read_at_, queues_wanted_until_;
+  Irqbalance irqbalance_{.patience = milliseconds(100)};
+  std::optional<MonotonicTime> irqbalance_asked_at_;
+  bool irqbalance_ran_ = false;
   std::uint64_t netns_cookie_ = 0;
 
   struct OwnersFlows {

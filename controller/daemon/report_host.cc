@@ -94,7 +94,7 @@ json device(const DeviceQueues& queues) {
 
 }  // namespace
 
-json queues(const Snapshot& snapshot) {
+json queues(const Snapshot& snapshot, bool irqbalance) {
   const Topology& topology = snapshot.host.topology;
   json cpus = json::array(), devices = json::array(), threads = json::array();
   for (const Cpu& one : topology.cpus) cpus.push_back(cpu(one, topology));
@@ -109,7 +109,7 @@ json queues(const Snapshot& snapshot) {
                        {"allowed", cpu_list_text(thread.allowed)},
                        {"busy", thread.busy.of_one}});
   return {{"cpus", std::move(cpus)},
-          {"irqbalance", topology.irqbalance},
+          {"irqbalance", irqbalance},
           {"devices", std::move(devices)},
           {"threads", std::move(threads)}};
 }

@@ -12,7 +12,7 @@
 namespace ankus::report {
 
 /// CPUs, devices with their queues and interrupts, threads.
-nlohmann::json queues(const Snapshot& snapshot);
+nlohmann::json queues(const Snapshot& snapshot, bool irqbalance);
 /// `left`: until the window is over; none: it is.
 nlohmann::json latency(const LatencyReading& reading, const Snapshot& snapshot,
                        std::optional<nanoseconds> left);

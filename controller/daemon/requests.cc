@@ -75,7 +75,8 @@ Reply Requests::answer(const Request& request) {
                                     limit_of(request, 20, 1000))};
     case Verb::queues:
       parts_.observer.want_queues(parts_.clock.monotonic());
-      return {.body = report::queues(parts_.observer.snapshot())};
+      return {.body = report::queues(parts_.observer.snapshot(),
+                                     parts_.observer.irqbalance_runs(parts_.clock.monotonic()))};
     case Verb::latency: return latency();
     case Verb::measure: return measure(request);
     case Verb::tcp: {

@@ -20,6 +20,9 @@ namespace {
 
 constexpr std::size_t kLongestCommand = 499;
 constexpr std::size_t kLongestAnswer = 1 << 20;
+/// No command at all. A connection must not end without a word: irqbalance takes an end for root's
+/// credentials, and reads into a buffer in which the command before may still stand.
+constexpr std::string_view kNothing = "ping";
 
 template <class Number>
 std::optional<Number> number_in(std::string_view text) {
@@ -66,36 +69,52 @@ Result<UniqueFd> connect_to(const std::string& path) {
   return fd;
 }
 
-/// The socket of the irqbalance that runs; Error{gone} if there is none.
-Result<UniqueFd> connect_in(const std::string& directory) {
+struct Connection {
+  UniqueFd fd;
+  std::string path;  ///< "" is the abstract socket
+};
+
+/// To the irqbalance that runs; Error{gone} if there is none.
+Result<Connection> connect_in(const std::string& directory) {
   std::optional<Error> failure;
   if (const auto names = read_directory(directory)) {
     for (const std::string& name : *names) {
       if (!name.starts_with("irqbalance") || !name.ends_with(".sock")) continue;
-      auto fd = connect_to(directory + "/" + name);
-      if (fd || fd.error().kind == ErrorKind::busy) return fd;
+      const std::string path = directory + "/" + name;
+      auto fd = connect_to(path);
+      if (fd) return Connection{.fd = std::move(*fd), .path = path};
+      if (fd.error().kind == ErrorKind::busy) return std::unexpected(fd.error());
       if (fd.error().kind != ErrorKind::gone) failure = fd.error();
     }
   }
   auto fd = connect_to("");
-  if (!fd && fd.error().kind == ErrorKind::gone && failure) return std::unexpected(*failure);
-  return fd;
+  if (fd) return Connection{.fd = std::move(*fd), .path = {}};
+  return std::unexpected(fd.error().kind == ErrorKind::gone && failure ? *failure : fd.error());
 }
 
-Result<void> send_command(const UniqueFd& fd, std::string_view command) {
+template <class Value>
+void append_control(msghdr& message, int type, const Value& value) {
+  auto* header =
+      reinterpret_cast<cmsghdr*>(static_cast<char*>(message.msg_control) + message.msg_controllen);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = type;
+  header->cmsg_len = CMSG_LEN(sizeof value);
+  std::memcpy(CMSG_DATA(header), &value, sizeof value);
+  message.msg_controllen += CMSG_SPACE(sizeof value);
+}
+
+/// With our credentials and, if it is given, one more reference to `along`.
+Result<void> send_command(const UniqueFd& fd, std::string_view command,
+                          const UniqueFd* along = nullptr) {
   const ucred self{.pid = ::getpid(), .uid = ::geteuid(), .gid = ::getegid()};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof self)> control{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof self) + CMSG_SPACE(sizeof(int))> control{};
   iovec part{.iov_base = const_cast<char*>(command.data()), .iov_len = command.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_CREDENTIALS;
-  header->cmsg_len = CMSG_LEN(sizeof self);
-  std::memcpy(CMSG_DATA(header), &self, sizeof self);
+  append_control(message, SCM_CREDENTIALS, self);
+  if (along != nullptr) append_control(message, SCM_RIGHTS, along->get());
   const ssize_t sent = ::sendmsg(fd.get(), &message, MSG_NOSIGNAL);
   if (sent < 0) return fail_errno("irqbalance: send");
   if (static_cast<std::size_t>(sent) != command.size())
@@ -118,21 +137,61 @@ Result<std::string> receive_until(MonotonicTime end, const UniqueFd& fd) {
   return fail(ErrorKind::refused, "irqbalance: its answer has no end");
 }
 
-/// One command. An answer that nobody waits for any more would end irqbalance: it sends without
-/// MSG_NOSIGNAL. So a word that it ignores goes first, to find out whether it listens now.
-Result<std::string> ask(const Irqbalance& irqbalance, std::string_view command) {
-  const MonotonicTime begin = now();
-  const auto probe = connect_in(irqbalance.directory);
-  if (!probe) return std::unexpected(probe.error());
-  if (auto sent = send_command(*probe, "ping"); !sent) return std::unexpected(sent.error());
-  if (auto heard = receive_until(begin + irqbalance.patience / 2, *probe); !heard) return heard;
+/// Sends `command`, so that its answer always finds somebody: irqbalance sends without MSG_NOSIGNAL
+/// and would die of an asker who did not wait. A second connection, which it takes up after the
+/// first, carries a reference to our end of the first (unix(7), SCM_RIGHTS): that end lives in the
+/// kernel until irqbalance has answered, whatever becomes of us. It has no room for descriptors, so
+/// that they are closed when it reads (scm_detach_fds() in net/core/scm.c).
+Result<IrqbalanceQuestion> ask(const std::string& directory, std::string_view command) {
+  auto first = connect_in(directory);
+  if (!first) return std::unexpected(first.error());
+  auto second = connect_to(first->path);
+  if (!second) {  // its backlog of two is full, or it has ended
+    (void)send_command(first->fd, kNothing);
+    return std::unexpected(second.error());
+  }
+  const auto sent = send_command(first->fd, command);
+  if (!send_command(*second, kNothing, &first->fd)) (void)send_command(*second, kNothing);
+  if (!sent) return std::unexpected(sent.error());
+  return IrqbalanceQuestion{.answer = std::move(first->fd), .end = *std::move(second)};
+}
 
-  auto fd = connect_in(irqbalance.directory);
-  if (!fd) return std::unexpected(fd.error());
-  if (auto sent = send_command(*fd, command); !sent) return std::unexpected(sent.error());
-  auto answer = receive_until(begin + irqbalance.patience, *fd);
-  // It stopped between the two. One descriptor is less than irqbalance's life.
-  if (!answer && answer.error().kind == ErrorKind::busy) (void)fd->release();
+/// If it is worth while to wait for it. A question that waits says that it still does not listen.
+Result<void> may_ask(IrqbalanceSilence& silence) {
+  if (silence.question) {
+    pollfd ended{.fd = silence.question->end.get(), .events = POLLIN};
+    if (::poll(&ended, 1, 0) == 0)
+      return fail(ErrorKind::busy, "irqbalance does not answer; what it was asked still waits");
+    silence.question.reset();
+  }
+  if (now() < silence.until)
+    return fail(ErrorKind::busy, "irqbalance has answered too late " +
+                                     std::to_string(silence.times) +
+                                     " times in a row, and is left alone for a while");
+  return {};
+}
+
+void note_silence(const Irqbalance& irqbalance, IrqbalanceQuestion question) {
+  constexpr unsigned kMostDoublings = 4;
+  IrqbalanceSilence& silence = *irqbalance.silence;
+  silence.question = std::move(question);
+  if (++silence.times < 2) return;  // the question that waits says when it listens again
+  silence.until =
+      now() + irqbalance.patience * 10 * (1U << std::min(silence.times - 2, kMostDoublings));
+}
+
+Result<std::string> answer_to(const Irqbalance& irqbalance, std::string_view command) {
+  if (auto may = may_ask(*irqbalance.silence); !may) return std::unexpected(may.error());
+  auto question = ask(irqbalance.directory, command);
+  if (!question) return std::unexpected(question.error());
+  const MonotonicTime end = now() + irqbalance.patience;
+  auto answer = receive_until(end, question->answer);
+  // Until it has taken up the second as well, there is no room for the next question.
+  auto done = answer ? receive_until(end, question->end) : std::unexpected(answer.error());
+  if (done || done.error().kind != ErrorKind::busy)
+    irqbalance.silence->times = 0;
+  else
+    note_silence(irqbalance, *std::move(question));
   return answer;
 }
 
@@ -171,10 +230,10 @@ Result<IrqbalanceSetup> parse_irqbalance_setup(std::string_view answer) {
 Result<std::string> irqbalance_ban_command(std::span<const std::uint32_t> irqs) {
   std::string command = "settings ban irqs";
   if (irqs.empty()) return command + " NONE";
-  for (const std::uint32_t irq : irqs) {
-    if (irq == 0) return fail(ErrorKind::unsupported, "irqbalance cannot be told of IRQ 0");
-    command += " " + std::to_string(irq);
-  }
+  // It ends the list at a 0, but for the first (sock_handle() in irqbalance.c).
+  std::vector<std::uint32_t> ascending(irqs.begin(), irqs.end());
+  std::ranges::sort(ascending);
+  for (const std::uint32_t irq : ascending) command += " " + std::to_string(irq);
   if (command.size() > kLongestCommand)
     return fail(ErrorKind::unsupported, "irqbalance cannot be told of " +
                                             std::to_string(irqs.size()) +
@@ -183,7 +242,7 @@ Result<std::string> irqbalance_ban_command(std::span<const std::uint32_t> irqs) 
 }
 
 Result<std::optional<IrqbalanceSetup>> Irqbalance::setup() const {
-  const auto answer = ask(*this, "setup");
+  const auto answer = answer_to(*this, "setup");
   if (!answer && answer.error().kind == ErrorKind::gone) return std::nullopt;
   if (!answer) return std::unexpected(answer.error());
   auto setup = parse_irqbalance_setup(*answer);
@@ -194,7 +253,7 @@ Result<std::optional<IrqbalanceSetup>> Irqbalance::setup() const {
 Result<void> Irqbalance::ban(std::span<const std::uint32_t> irqs) const {
   const auto command = irqbalance_ban_command(irqs);
   if (!command) return std::unexpected(command.error());
-  const auto answer = ask(*this, *command);
+  const auto answer = answer_to(*this, *command);
   if (!answer) return std::unexpected(answer.error());
   return {};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/handle.h"
 #include "base/result.h"
 
 namespace ankus {
@@ -28,8 +30,21 @@ Result<IrqbalanceSetup> parse_irqbalance_setup(std::string_view answer);
 
 /// "settings ban irqs 42 43", which replaces the whole list. irqbalance 1.9 reads at most 500
 /// bytes of a command, and would take a cut number for another IRQ: Error{unsupported} for a list
-/// that does not fit (some 120 IRQs) or that holds IRQ 0, where it stops reading.
+/// that does not fit (some 120 IRQs). There is no command that adds to the list.
 Result<std::string> irqbalance_ban_command(std::span<const std::uint32_t> irqs);
+
+/// What irqbalance was asked: a connection with the command, and one behind it, whose end says that
+/// irqbalance is done with both.
+struct IrqbalanceQuestion {
+  UniqueFd answer, end;
+};
+
+/// An irqbalance that does not answer in time is not waited for again and again.
+struct IrqbalanceSilence {
+  std::optional<IrqbalanceQuestion> question;  ///< not answered: until it is, nothing is asked
+  unsigned times = 0;                          ///< in a row, that it took too long
+  MonotonicTime until{};                       ///< from the second time on: not asked before
+};
 
 /// A running irqbalance, by its own socket: a file below /run/irqbalance, else an abstract socket
 /// of this network namespace. Only root's irqbalance is believed, and it listens to root only
@@ -38,6 +53,8 @@ Result<std::string> irqbalance_ban_command(std::span<const std::uint32_t> irqs);
 struct Irqbalance {
   std::string directory = "/run/irqbalance";
   milliseconds patience{1000};
+  std::shared_ptr<IrqbalanceSilence> silence =
+      std::make_shared<IrqbalanceSilence>();  ///< of copies
 
   /// None if no irqbalance runs, or it was built without its socket.
   Result<std::optional<IrqbalanceSetup>> setup() const;

@@ -195,11 +195,13 @@ struct Indirection {
   bool is_default = false;
   auto operator<=>(const Indirection&) const = default;
 };
-/// What irqbalance was told to leave alone; reads as Absent where it does not run.
+/// What irqbalance was told to leave alone. As a wish: these besides what others told it.
 struct BannedIrqs {
   std::vector<std::uint32_t> irqs;  ///< ascending
   auto operator<=>(const BannedIrqs&) const = default;
 };
+/// If irqbalance can be told so: it reads 500 bytes of a command, which names all of them.
+bool can_be_told(const BannedIrqs& bans);
 
 /// To what a knob is set. A CpuSet is one of CPUs' masks or lists.
 using Setting =

@@ -41,6 +41,12 @@ bool changes_in_place(const Setting& setting) {
          std::holds_alternative<CpuSet>(setting) || std::holds_alternative<BannedIrqs>(setting);
 }
 
+bool can_be_told(const BannedIrqs& bans) {
+  std::string command = "settings ban irqs";  // sock_handle() in irqbalance.c
+  for (const std::uint32_t irq : bans.irqs) command += " " + std::to_string(irq);
+  return command.size() < 500;
+}
+
 bool same_setting(const Setting& a, const Setting& b) {
   if (a.index() != b.index()) return false;
   if (const auto* c = std::get_if<HtbClass>(&a)) return same_class(*c, std::get<HtbClass>(b));

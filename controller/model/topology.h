@@ -25,12 +25,10 @@ struct Cpu {
 
 /// The host's CPUs, and which of them may be used.
 struct Topology {
-  std::vector<Cpu> cpus;    ///< that are online, ascending
-  CpuSet isolated;          ///< isolcpus= and isolated cpuset partitions: never used
-  CpuSet nohz_full;         ///< never used either: an interrupt would end the quiet there
-  CpuSet rps_default;       ///< net.core.rps_default_mask: what new queues get
-  bool irqbalance = false;  ///< runs, and answers on its socket
-  std::vector<std::uint32_t> banned_irqs;  ///< that irqbalance leaves alone already, ascending
+  std::vector<Cpu> cpus;  ///< that are online, ascending
+  CpuSet isolated;        ///< isolcpus= and isolated cpuset partitions: never used
+  CpuSet nohz_full;       ///< never used either: an interrupt would end the quiet there
+  CpuSet rps_default;     ///< net.core.rps_default_mask: what new queues get
 
   CpuSet online() const;
   /// Online, and neither isolated nor nohz_full.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/dependency.h"
+#include "plan/bans.h"
 
 namespace ankus {
 namespace {
@@ -58,6 +59,9 @@ bool same_tree(const Knob& a, const Knob& b) {
 }
 
 bool needs(const Candidate& a, const Candidate& b) {
+  // An irqbalance that cannot be asked would move what is placed.
+  if (std::holds_alternative<knob::IrqbalanceBans>(b.wish->knob))
+    return std::holds_alternative<knob::IrqAffinity>(a.wish->knob);
   return depends_on({a.wish->knob, a.wish->setting}, {b.wish->knob, b.wish->setting});
 }
 
@@ -189,6 +193,8 @@ std::vector<Candidate> read_candidates(const PlanInput& input, Plan& plan) {
     if (const auto yielded = ceded.find(wish.knob); yielded != ceded.end())
       reading.refusal = Refusal{.what = to_text(wish.knob),
                                 .why = "left to somebody else for now: " + yielded->second->why};
+    if (auto why = why_not_told(wish, reading.setting); why && !reading.refusal)
+      reading.refusal = Refusal{.what = to_text(wish.knob), .why = *std::move(why)};
     Candidate& candidate = candidates.emplace_back();
     candidate.wish = &wish;
     candidate.current = reading.setting;
@@ -235,9 +241,12 @@ void plan_wishes(const PlanInput& input, Plan& plan) {
 }  // namespace
 
 Plan make_plan(const PlanInput& input) {
-  Plan plan{.refusals = input.desired.refusals};
-  plan_removals(input, plan);
-  plan_wishes(input, plan);
+  const Desired desired = with_bans_of_others(input);
+  const PlanInput whole{
+      .current = input.current, .desired = desired, .held = input.held, .ceded = input.ceded};
+  Plan plan{.refusals = desired.refusals};
+  plan_removals(whole, plan);
+  plan_wishes(whole, plan);
   return plan;
 }
 

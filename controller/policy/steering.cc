@@ -44,7 +44,7 @@ class Wishes {
     std::vector<std::uint32_t> numbers;
     for (const Target& target : targets_of(&Rule::irq, "place interrupts of"))
       place_irqs(target, numbers);
-    if (!numbers.empty() && topology_.irqbalance) add_bans(first, std::move(numbers));
+    if (!numbers.empty()) add_bans(first, std::move(numbers));
   }
 
   void add_rps() {
@@ -192,20 +192,11 @@ class Wishes {
     return *std::ranges::min_element(cpus.cpus, {}, rank);
   }
 
-  /// irqbalance keeps one list, which a command replaces: what others put there stays there.
+  /// Before the interrupts are placed. What others told irqbalance stays (plan/bans.h).
   void add_bans(std::size_t first, std::vector<std::uint32_t> numbers) {
-    CpuSet banned = cpu_set_of(topology_.banned_irqs);  // sets of numbers, these too
-    const knob::IrqbalanceBans knob;
-    const auto held = std::ranges::find(snapshot_.held, Knob(knob), &HeldKnob::knob);
-    if (held != snapshot_.held.end()) {
-      const auto* original = std::get_if<BannedIrqs>(&held->original);
-      const auto* written = std::get_if<BannedIrqs>(&held->written);
-      if (original != nullptr && written != nullptr)
-        banned = without(banned, without(cpu_set_of(written->irqs), cpu_set_of(original->irqs)));
-    }
-    banned = united(banned, cpu_set_of(std::move(numbers)));
+    CpuSet banned = cpu_set_of(std::move(numbers));  // a set of numbers, this too
     desired_.wishes.insert(desired_.wishes.begin() + static_cast<std::ptrdiff_t>(first),
-                           {.knob = knob,
+                           {.knob = knob::IrqbalanceBans{},
                             .setting = BannedIrqs{.irqs = std::move(banned.cpus)},
                             .reason = "irqbalance would move the interrupts that irq rules place"});
   }

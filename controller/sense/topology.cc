@@ -9,8 +9,6 @@
 namespace ankus {
 namespace {
 
-constexpr seconds kAskIrqbalance{10};  // as often as it wakes up itself
-
 template <int Base, class Number>
 std::optional<Number> number_in(std::string_view text) {
   Number number{};
@@ -156,14 +154,6 @@ void TopologyReader::measure(MonotonicTime now) {
   counted_ = now;
 }
 
-bool TopologyReader::irqbalance_answers(MonotonicTime now) {
-  if (asked_ && now - *asked_ < kAskIrqbalance) return irqbalance_;
-  asked_ = now;
-  const auto setup = roots_.irqbalance.setup();
-  if (setup) return setup->has_value();
-  return setup.error().kind == ErrorKind::busy;  // it is there, and has no time now
-}
-
 Result<Topology> TopologyReader::read(MonotonicTime now) {
   const std::string path = roots_.sys.root + "/devices/system/cpu/online";
   const auto online = read_file_head(path);
@@ -171,13 +161,11 @@ Result<Topology> TopologyReader::read(MonotonicTime now) {
   if (*online != online_)
     if (auto done = describe(*online); !done) return with_context(path, done.error());
   measure(now);
-  irqbalance_ = irqbalance_answers(now);
   const auto rps = read_file_head(roots_.proc.root + "/sys/net/core/rps_default_mask");  // 6.3+
   return Topology{.cpus = cpus_,
                   .isolated = isolated(),
                   .nohz_full = list_in(roots_.sys.root + "/devices/system/cpu/nohz_full"),
-                  .rps_default = rps ? cpu_mask_from_text(*rps).value_or(CpuSet{}) : CpuSet{},
-                  .irqbalance = irqbalance_};
+                  .rps_default = rps ? cpu_mask_from_text(*rps).value_or(CpuSet{}) : CpuSet{}};
 }
 
 }  // namespace ankus

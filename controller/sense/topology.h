@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "kernel/irqbalance.h"
 #include "kernel/procfs.h"
 #include "kernel/sysfs.h"
 #include "model/topology.h"
@@ -21,7 +20,6 @@ struct TopologyRoots {
   Sysfs sys;
   Procfs proc;
   std::string cgroup;  ///< "" is: no cgroup v2 on this host
-  Irqbalance irqbalance{.patience = milliseconds(100)};
 };
 
 /// What one CPU has done since boot. Times in clock ticks (proc(5), /proc/stat).
@@ -55,15 +53,12 @@ class TopologyReader {
   Result<void> describe(const std::string& online);
   CpuSet isolated() const;
   void measure(MonotonicTime now);
-  bool irqbalance_answers(MonotonicTime now);
 
   TopologyRoots roots_;
   std::string online_;     ///< the text that described_ is for
   std::vector<Cpu> cpus_;  ///< as last described and measured
   CountersOfCpus counters_;
   std::optional<MonotonicTime> counted_;
-  bool irqbalance_ = false;
-  std::optional<MonotonicTime> asked_;
 };
 
 }  // namespace ankus

@@ -114,7 +114,7 @@ TEST(ReportQueues, TellsWhatTheTableSendsToEachQueue) {
   eth0.irqs = {QueueIrq{.number = 45, .receive_queue = 0, .transmit_queue = 0}};
   snapshot.queues = {eth0};
   snapshot.threads = {NetThread{.tid = 4711, .workload = 7}};
-  const json reply = report::queues(snapshot);
+  const json reply = report::queues(snapshot, true);
   const json& device = reply["devices"][0];
   EXPECT_EQ(device["receive"][0]["entries"], 3);
   EXPECT_EQ(device["receive"][1]["entries"], 1);

@@ -3,14 +3,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <filesystem>
 #include <thread>
 
-#include "base/handle.h"
+#include "fake/fake_irqbalance.h"
 #include "fake/temp_tree.h"
 
 namespace ankus {
@@ -52,56 +52,12 @@ TEST(IrqbalanceSetup, AnythingElseIsRefused) {
 TEST(IrqbalanceBans, AreOneCommandThatFits) {
   EXPECT_EQ(irqbalance_ban_command({}), "settings ban irqs NONE");
   EXPECT_EQ(irqbalance_ban_command(std::vector{28u, 34u}), "settings ban irqs 28 34");
-  EXPECT_EQ(irqbalance_ban_command(std::vector{0u, 34u}).error().kind, ErrorKind::unsupported);
+  EXPECT_EQ(irqbalance_ban_command(std::vector{34u, 0u}), "settings ban irqs 0 34")
+      << "it ends the list at a 0 that is not the first";
   EXPECT_TRUE(irqbalance_ban_command(std::vector(120, 999u)));
   EXPECT_EQ(irqbalance_ban_command(std::vector(121, 999u)).error().kind, ErrorKind::unsupported)
       << "it would ban what is left of a cut number";
 }
-
-/// An irqbalance that listens at `path`, and gives one answer to one command. What it is asked
-/// before, only to see whether it listens, is no command of its.
-class FakeIrqbalance {
- public:
-  explicit FakeIrqbalance(const std::string& path)
-      : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path.data(), path.size());
-    EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    const int on = 1;
-    EXPECT_EQ(::setsockopt(fd_.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on), 0);
-    EXPECT_EQ(::listen(fd_.get(), 1), 0);
-  }
-  void answer(std::string_view text) {
-    receive("");
-    EXPECT_EQ(command, "ping");
-    receive(text);
-  }
-
-  std::string command;
-  ucred sender{};
-
- private:
-  void receive(std::string_view text) {
-    const UniqueFd peer(::accept(fd_.get(), nullptr, nullptr));
-    char buffer[500];
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred))];
-    iovec part{buffer, sizeof buffer};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    const ssize_t size = ::recvmsg(peer.get(), &message, 0);
-    if (size > 0) command.assign(buffer, static_cast<std::size_t>(size));
-    if (const cmsghdr* header = CMSG_FIRSTHDR(&message);
-        header != nullptr && header->cmsg_type == SCM_CREDENTIALS)
-      std::memcpy(&sender, CMSG_DATA(header), sizeof sender);
-    (void)::send(peer.get(), text.data(), text.size(), MSG_NOSIGNAL);
-  }
-
-  UniqueFd fd_;
-};
 
 TEST(IrqbalanceSocket, IsAskedWithOurCredentials) {
   const TempTree tree;
@@ -143,13 +99,70 @@ TEST(IrqbalanceSocket, WhatAKilledOneLeftIsNoIrqbalance) {
   EXPECT_THAT((*next)->banned, IsEmpty());
 }
 
-TEST(IrqbalanceSocket, OneThatIsBusyIsNotWaitedForLong) {
+/// How many descriptors this process has.
+std::size_t descriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
+TEST(IrqbalanceSocket, OneThatDoesNotAnswerIsWaitedForOnce) {
   const TempTree tree;
-  const FakeIrqbalance irqbalance(tree.root + "/irqbalance42.sock");
-  const auto setup = Irqbalance{.directory = tree.root, .patience = milliseconds(20)}.setup();
+  FakeIrqbalance server(tree.root + "/irqbalance42.sock");
+  const Irqbalance irqbalance{.directory = tree.root, .patience = milliseconds(200)};
+  const auto setup = irqbalance.setup();
   ASSERT_FALSE(setup);
   EXPECT_EQ(setup.error().kind, ErrorKind::busy);
   EXPECT_THAT(setup.error().text, HasSubstr("does not answer"));
+
+  const std::size_t open = descriptors();
+  const MonotonicTime begin = SystemClock().monotonic();
+  const Irqbalance copy = irqbalance;
+  for (int turn = 0; turn < 100; ++turn) EXPECT_EQ(copy.setup().error().kind, ErrorKind::busy);
+  EXPECT_LT(SystemClock().monotonic() - begin, irqbalance.patience);
+  EXPECT_EQ(descriptors(), open);
+
+  EXPECT_TRUE(server.answer(kNoneBanned));
+  EXPECT_FALSE(server.has_question()) << "it was asked again before it had answered";
+  std::thread later([&] { server.answer(kTwoBanned); });
+  const auto next = irqbalance.setup();
+  later.join();
+  ASSERT_TRUE(next && *next) << "it listens again";
+  EXPECT_THAT((*next)->banned, ElementsAre(28, 34));
+  EXPECT_EQ(descriptors(), open - 2);
+}
+
+TEST(IrqbalanceSocket, OneThatAnswersTooLateEachTimeIsLeftAloneForAWhile) {
+  const TempTree tree;
+  FakeIrqbalance server(tree.root + "/irqbalance42.sock");
+  const Irqbalance irqbalance{.directory = tree.root, .patience = milliseconds(50)};
+  for (int late = 0; late < 2; ++late) {
+    EXPECT_EQ(irqbalance.setup().error().kind, ErrorKind::busy);
+    EXPECT_TRUE(server.answer(kNoneBanned));
+  }
+  const auto third = irqbalance.setup();
+  ASSERT_FALSE(third);
+  EXPECT_EQ(third.error().kind, ErrorKind::busy);
+  EXPECT_THAT(third.error().text, HasSubstr("2 times in a row"));
+  EXPECT_FALSE(server.has_question());
+  irqbalance.silence->until = {};  // the while is over
+  std::thread later([&] { server.answer(kNoneBanned); });
+  EXPECT_TRUE(irqbalance.setup());
+  later.join();
+  EXPECT_EQ(irqbalance.silence->times, 0u);
+}
+
+TEST(IrqbalanceSocket, ItsAnswerToAnAskerThatWasKilledEndsNobody) {
+  const TempTree tree;
+  FakeIrqbalance server(tree.root + "/irqbalance42.sock");
+  const pid_t asker = ::fork();
+  if (asker == 0) {
+    const Irqbalance irqbalance{.directory = tree.root, .patience = milliseconds(1)};
+    (void)irqbalance.setup();
+    ::raise(SIGKILL);
+  }
+  ::waitpid(asker, nullptr, 0);
+  EXPECT_TRUE(server.answer(kTwoBanned)) << "irqbalance would have died of SIGPIPE";
+  EXPECT_EQ(server.command, "setup");
 }
 
 TEST(IrqbalanceSocket, WithoutOneNobodyIsBanned) {

@@ -208,6 +208,94 @@ TEST(Plan, PassesOnWhatThePolicyRefuses) {
   EXPECT_EQ(before.plan().refusals, before.desired.refusals);
 }
 
+const knob::IrqbalanceBans kBans;
+
+knob::IrqAffinity interrupt(const Device& device, int queue) {
+  return {.device = device, .irq = device.name + "-rx-" + std::to_string(queue)};
+}
+
+/// A rule that places interrupts 40 and 41.
+Before steered() {
+  Before before;
+  before.desired.wishes = {
+      {.knob = kBans, .setting = BannedIrqs{{40, 41}}, .reason = "bans"},
+      {.knob = interrupt(kEth0, 0), .setting = CpuSet{{2}}, .reason = "place"},
+      {.knob = interrupt(kEth0, 1), .setting = CpuSet{{3}}, .reason = "place"}};
+  for (int queue = 0; queue < 2; ++queue)
+    before.is.emplace(interrupt(kEth0, queue), CpuSet{{0, 1, 2, 3}});
+  return before;
+}
+
+TEST(PlanBans, WhatOthersBannedStaysBannedWhateverBecomesOfOurs) {
+  Before before = steered();
+  before.is.emplace(kBans, BannedIrqs{{7, 41}});
+  const Plan plan = before.plan();
+  ASSERT_EQ(plan.actions.size(), 3u);
+  EXPECT_EQ(plan.actions[0].after, Setting(BannedIrqs{{7, 40, 41}}));
+
+  // The device comes back with other numbers. 40 was ours; 41 was banned before us.
+  before.held = {
+      {.knob = kBans, .original = BannedIrqs{{7, 41}}, .written = BannedIrqs{{7, 40, 41}}}};
+  before.is.insert_or_assign(kBans, BannedIrqs{{7, 40, 41}});
+  EXPECT_EQ(before.plan().actions.size(), 2u) << "the list is as it is to be";
+  before.desired.wishes[0].setting = BannedIrqs{{60, 61}};
+  EXPECT_EQ(before.plan().actions[0].after, Setting(BannedIrqs{{7, 41, 60, 61}}));
+
+  before.desired = {};
+  EXPECT_EQ(before.plan().actions[0].after, Setting(BannedIrqs{{7, 41}}));
+}
+
+TEST(PlanBans, WithoutIrqbalanceNobodyIsAsked) {
+  Before before = steered();
+  before.is.emplace(kBans, fail(ErrorKind::gone, "irqbalance does not run"));
+  const Plan plan = before.plan();
+  EXPECT_EQ(plan.actions.size(), 2u);
+  EXPECT_TRUE(plan.refusals.empty());
+}
+
+TEST(PlanBans, AnIrqbalanceThatDoesNotAnswerCostsTheInterruptsOnly) {
+  Before before = steered();
+  wish_tree(before.desired, {.device = kEth0});
+  const std::size_t tree = before.desired.wishes.size() - 3;
+  before.is.emplace(kBans, fail(ErrorKind::busy, "irqbalance does not answer"));
+  Plan plan = before.plan();
+  EXPECT_EQ(plan.actions.size(), tree) << "it would move what is placed";
+  EXPECT_EQ(plan.refusals,
+            (std::vector<Refusal>{
+                {.what = to_text(Knob(kBans)), .why = "irqbalance does not answer"},
+                {.what = "2 more settings of eth0", .why = "useless without what is refused"}}));
+
+  // What is in force stays in force, and is not given back.
+  before.held = {{.knob = kBans, .original = BannedIrqs{}, .written = BannedIrqs{{40, 41}}}};
+  for (const std::uint32_t queue : {0u, 1u}) {
+    const Setting placed = CpuSet{{queue + 2}};
+    before.is.insert_or_assign(interrupt(kEth0, static_cast<int>(queue)), placed);
+    before.held.push_back({.knob = interrupt(kEth0, static_cast<int>(queue)),
+                           .original = CpuSet{{0, 1, 2, 3}},
+                           .written = placed});
+  }
+  EXPECT_EQ(before.plan().actions.size(), tree);
+  // And goes back where nobody wants it, but for the list, which follows when irqbalance answers.
+  before.desired = {};
+  plan = before.plan();
+  EXPECT_EQ(plan.actions.size(), 2u);
+  EXPECT_EQ(plan.refusals.size(), 1u);
+}
+
+TEST(PlanBans, MoreThanFitInOneCommandAreRefusedWithTheirReason) {
+  Before before = steered();
+  BannedIrqs many;
+  for (std::uint32_t irq = 200; irq < 320; ++irq) many.irqs.push_back(irq);
+  before.desired.wishes[0].setting = many;
+  before.is.emplace(kBans, BannedIrqs{});
+  EXPECT_EQ(before.plan().actions.size(), 3u) << "120 fit";
+  before.is.insert_or_assign(kBans, BannedIrqs{{77}});
+  const Plan plan = before.plan();
+  EXPECT_TRUE(plan.actions.empty());
+  ASSERT_EQ(plan.refusals.size(), 2u);
+  EXPECT_THAT(plan.refusals[0].why, HasSubstr("cannot be told to leave 121 interrupts alone"));
+}
+
 TEST(Plan, OfAThousandWorkloadsTakesAtMostFiftyMilliseconds) {
   Before before;
   for (std::uint32_t i = 0; i < 8; ++i) {

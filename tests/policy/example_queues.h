@@ -9,7 +9,7 @@ inline CpuSet cpus(std::string_view list) { return cpu_list_from_text(list).valu
 
 /// example::host() with what can be steered on it: 8 CPUs (4 cores with siblings, two nodes: 0, 1,
 /// 4, 5 and 2, 3, 6, 7), an uplink with four queues and an RSS table of 8 entries on node 0, the
-/// veths and the tap, the VM's vhost worker. Nothing is isolated and no irqbalance runs.
+/// veths and the tap, the VM's vhost worker. Nothing is isolated.
 inline Snapshot steerable_host() {
   Snapshot snapshot = host();
   Topology& topology = snapshot.host.topology;
@@ -83,10 +83,6 @@ inline void carry_out(Snapshot& snapshot, const std::vector<Wish>& wishes) {
         device.table = *table;
         device.table_is_default = false;
       }
-    }
-    if (const auto* bans = std::get_if<BannedIrqs>(&wish.setting)) {
-      snapshot.held.back().original = BannedIrqs{.irqs = snapshot.host.topology.banned_irqs};
-      snapshot.host.topology.banned_irqs = bans->irqs;
     }
     for (NetThread& thread : snapshot.threads)
       if (const auto* knob = std::get_if<knob::ThreadAffinity>(&wish.knob))

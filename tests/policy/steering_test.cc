@@ -225,12 +225,12 @@ TEST(Irqs, OneQueuePerCpuNearTheDevice) {
   const Desired desired =
       evaluate(snapshot, rule("irq = { device = \"uplink\", cpus = \"numa-local\" }"));
   EXPECT_THAT(why_not(desired), IsEmpty());
-  ASSERT_EQ(desired.wishes.size(), 4u);  // not the link's own interrupt
+  ASSERT_EQ(desired.wishes.size(), 5u);  // one for irqbalance; not the link's own interrupt
   // Cores before their siblings.
   for (int queue = 0; queue < 4; ++queue)
     EXPECT_EQ(irq_cpus(desired, snapshot, queue),
               (CpuSet{{std::vector<std::uint32_t>{0, 1, 4, 5}[static_cast<std::size_t>(queue)]}}));
-  EXPECT_EQ(desired.wishes[0].reason,
+  EXPECT_EQ(desired.wishes[1].reason,
             "rule \"r\": one queue's interrupt per CPU among the NUMA-local CPUs, 0-1,4-5");
 }
 
@@ -247,7 +247,8 @@ TEST(Irqs, BothDirectionsOfAQueueStayTogether) {
                          .transmit_queue = queue});
   }
   const Desired desired = evaluate(snapshot, rule("irq = { device = \"eth0\", cpus = \"2-3\" }"));
-  EXPECT_THAT(lines(desired), ElementsAre(HasSubstr("virtio0-input.0 of eth0: CPU 2"),
+  EXPECT_THAT(lines(desired), ElementsAre("IRQs that irqbalance leaves alone: 51-54",
+                                          HasSubstr("virtio0-input.0 of eth0: CPU 2"),
                                           HasSubstr("virtio0-output.0 of eth0: CPU 2"),
                                           HasSubstr("virtio0-input.1 of eth0: CPU 3"),
                                           HasSubstr("virtio0-output.1 of eth0: CPU 3")));
@@ -281,25 +282,12 @@ TEST(Irqs, OfManagedOnesTheOtherLeverIsNamed) {
                           "lever there"));
 }
 
-TEST(Irqs, IrqbalanceIsAskedFirstAndWhatOthersBannedStaysBanned) {
-  Snapshot snapshot = example::steerable_host();
-  snapshot.host.topology.irqbalance = true;
-  snapshot.host.topology.banned_irqs = {7, 41};
-  const Policy policy = rule("irq = { device = \"eth0\", cpus = \"all\" }");
-  const Desired desired = evaluate(snapshot, policy);
+TEST(Irqs, IrqbalanceIsAskedFirstToLeaveThemAlone) {
+  const Snapshot snapshot = example::steerable_host();
+  const Desired desired = evaluate(snapshot, rule("irq = { device = \"eth0\", cpus = \"all\" }"));
   ASSERT_EQ(desired.wishes.size(), 5u);
   EXPECT_EQ(desired.wishes[0].knob, Knob(knob::IrqbalanceBans{}));
-  EXPECT_EQ(desired.wishes[0].setting, Setting(BannedIrqs{.irqs = {7, 40, 41, 42, 43}}));
-
-  // After a hot-plug the numbers are others; the old ones, which were ours, are not banned any
-  // more.
-  example::carry_out(snapshot, desired.wishes);
-  for (QueueIrq& irq : example::queues(snapshot, "eth0").irqs) irq.number += 20;
-  EXPECT_EQ(evaluate(snapshot, policy).wishes[0].setting,
-            Setting(BannedIrqs{.irqs = {7, 41, 60, 61, 62, 63}}));
-
-  snapshot.host.topology.irqbalance = false;
-  EXPECT_EQ(evaluate(snapshot, policy).wishes.size(), 4u);
+  EXPECT_EQ(desired.wishes[0].setting, Setting(BannedIrqs{.irqs = {40, 41, 42, 43}}));
 }
 
 TEST(Vhost, ThreadsAreInsideTheirCpuset) {
@@ -399,7 +387,6 @@ vhost = { cpus = "numa-local", avoid = "light" }
     Topology& topology = snapshot.host.topology;
     topology.isolated = some();
     topology.nohz_full = some();
-    topology.irqbalance = random() % 2 == 0;
     std::erase_if(topology.cpus, [&](const Cpu&) { return random() % 8 == 0; });
     snapshot.workloads[0].workload.cpus = some();
     snapshot.threads[0].allowed = united(some(), cpus("6"));

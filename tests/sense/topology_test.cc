@@ -81,8 +81,7 @@ class TopologyTest : public ::testing::Test {
   TempTree tree;
   TopologyReader reader{{.sys = {.root = tree.root + "/sys"},
                          .proc = {.root = tree.root + "/proc"},
-                         .cgroup = tree.root + "/cgroup",
-                         .irqbalance = {.directory = tree.root + "/irqbalance"}}};
+                         .cgroup = tree.root + "/cgroup"}};
 };
 
 TEST_F(TopologyTest, SiblingsShareTheCoreThatTheFirstOfThemNames) {
@@ -156,7 +155,6 @@ TEST_F(TopologyTest, WhatTheKernelLacksIsEmpty) {
   EXPECT_THAT(topology.isolated.cpus, IsEmpty());
   EXPECT_THAT(topology.nohz_full.cpus, IsEmpty());
   EXPECT_THAT(topology.rps_default.cpus, IsEmpty());
-  EXPECT_FALSE(topology.irqbalance);
 }
 
 TEST_F(TopologyTest, NewQueuesGetTheDefaultMask) {

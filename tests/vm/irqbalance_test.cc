@@ -11,7 +11,14 @@
 
 #include <filesystem>
 
+#include "act/transaction.h"
+#include "act/undo.h"
+#include "fake/fake_journal.h"
 #include "kernel/sysfs.h"
+#include "plan/plan.h"
+#include "policy/evaluate.h"
+#include "sense/links.h"
+#include "sense/queues.h"
 #include "sense/topology.h"
 #include "vm/support.h"
 
@@ -79,8 +86,10 @@ class IrqbalanceOnKernel : public ::testing::Test {
   Setting read() {
     auto setting = knobs_.read(knob::IrqbalanceBans{});
     // It may be in the middle of a round.
-    for (int i = 0; i < 20 && !setting && setting.error().kind == ErrorKind::busy; ++i)
-      setting = knobs_.read(knob::IrqbalanceBans{});
+    (void)eventually([&] {
+      if (!setting) setting = knobs_.read(knob::IrqbalanceBans{});
+      return setting || setting.error().kind != ErrorKind::busy;
+    });
     EXPECT_TRUE(setting) << setting.error().text;
     return setting.value_or(Absent{});
   }
@@ -144,19 +153,74 @@ TEST_F(IrqbalanceOnKernel, IsFoundByItsAbstractSocketToo) {
   EXPECT_EQ(read(), Setting(BannedIrqs{.irqs = irqs_}));
 }
 
-TEST_F(IrqbalanceOnKernel, IsAbsentWhenItEndsOrIsKilled) {
-  EXPECT_EQ(read(), Setting(Absent{}));
+TEST_F(IrqbalanceOnKernel, IsGoneWhenItEndsOrIsKilled) {
+  const auto is_gone = [&] {
+    const auto setting = knobs_.read(knob::IrqbalanceBans{});
+    return !setting && setting.error().kind == ErrorKind::gone;
+  };
+  EXPECT_TRUE(is_gone());
   start();
-  TopologyReader topology({.cgroup = "/sys/fs/cgroup"});
-  const MonotonicTime now = SystemClock().monotonic();
-  EXPECT_TRUE(topology.read(now)->irqbalance);
+  EXPECT_FALSE(is_gone());
   stop(SIGKILL);
   EXPECT_THAT(read_directory(kDirectory).value(), SizeIs(1)) << "the socket's file stays";
-  EXPECT_EQ(read(), Setting(Absent{}));
-  EXPECT_FALSE(topology.read(now + seconds(11))->irqbalance);
+  EXPECT_TRUE(is_gone());
   const auto done = knobs_.write(knob::IrqbalanceBans{}, BannedIrqs{}, BannedIrqs{.irqs = irqs_});
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().kind, ErrorKind::gone);
+}
+
+/// What the daemon sees of the host, as far as a rule for interrupts needs it.
+Snapshot host_now() {
+  Snapshot snapshot{.at = SystemClock().monotonic()};
+  snapshot.host.topology = TopologyReader({.cgroup = "/sys/fs/cgroup"}).read(snapshot.at).value();
+  snapshot.links = LinkReader::open()->read(snapshot.at).value();
+  std::vector<Device> devices;
+  for (const Link& link : snapshot.links)
+    if (link.device.name == "nic0") devices.push_back(link.device);
+  snapshot.queues = QueueSensor::open()->look(devices, snapshot.at);
+  return snapshot;
+}
+
+Plan plan_now(const Policy& policy, KernelActuator& actuator, FakeJournal& journal) {
+  Snapshot snapshot = host_now();
+  snapshot.held = journal.held_list;
+  const Desired desired = evaluate(snapshot, policy);
+  std::vector<Knob> knobs;
+  for (const Wish& wish : desired.wishes) knobs.push_back(wish.knob);
+  auto readings = actuator.read(knobs);
+  std::map<Knob, Result<Setting>> current;
+  for (std::size_t i = 0; i < knobs.size(); ++i) current.emplace(knobs[i], std::move(readings[i]));
+  return make_plan(
+      {.current = current, .desired = desired, .held = journal.held_list, .ceded = {}});
+}
+
+TEST_F(IrqbalanceOnKernel, KeepsItsOwnBansWhileARulePlacesInterruptsAndHasThemAgainAfterwards) {
+  set_all_masks();
+  start({"--banirq=0", "--banirq=9", "--banirq=" + std::to_string(irqs_[1])});
+  const Setting original = read();
+  EXPECT_EQ(original, Setting(BannedIrqs{.irqs = {0, 9, irqs_[1]}}));
+
+  auto actuator = KernelActuator::open({});
+  ASSERT_TRUE(actuator) << actuator.error().text;
+  FakeJournal journal;
+  const SystemClock clock;
+  const Policy policy{.rules = {Rule{.name = "nic0", .irq = Steering{.device = "nic0"}}}};
+  const Plan plan = plan_now(policy, *actuator, journal);
+  ASSERT_GE(plan.actions.size(), 5u);
+  EXPECT_EQ(plan.actions[0].knob, Knob(knob::IrqbalanceBans{}));
+  const auto applied = apply(plan, *actuator, journal, clock, {.by = "test"});
+  ASSERT_TRUE(applied) << applied.error().text;
+  ASSERT_FALSE(applied->failure) << applied->failure->text;
+
+  const auto now = std::get<BannedIrqs>(read()).irqs;
+  EXPECT_GT(now.size(), 4u);
+  EXPECT_THAT(now, ::testing::IsSupersetOf({0u, 9u, irqs_[1]}));
+  EXPECT_TRUE(plan_now(policy, *actuator, journal).actions.empty()) << "the next turn's plan";
+
+  const auto undone = undo(*actuator, journal, clock, {.by = "test"});
+  ASSERT_TRUE(undone) << undone.error().text;
+  EXPECT_EQ(read(), original);
+  for (const std::uint32_t irq : irqs_) EXPECT_EQ(mask(irq), "0-3\n") << irq;
 }
 
 TEST_F(IrqbalanceOnKernel, OneThatIsStoppedHoldsNobodyUp) {
@@ -167,8 +231,25 @@ TEST_F(IrqbalanceOnKernel, OneThatIsStoppedHoldsNobodyUp) {
   EXPECT_LT(std::chrono::steady_clock::now() - before, milliseconds(1900));
   ASSERT_FALSE(setting);
   EXPECT_EQ(setting.error().kind, ErrorKind::busy);
+  const auto again = std::chrono::steady_clock::now();
+  for (int turn = 0; turn < 5; ++turn) EXPECT_FALSE(knobs_.read(knob::IrqbalanceBans{}));
+  EXPECT_LT(std::chrono::steady_clock::now() - again, milliseconds(900)) << "it is waited for once";
   kill(pid_, SIGCONT);
   EXPECT_EQ(read(), Setting(BannedIrqs{})) << "it died of its answer, to which nobody listened";
+}
+
+TEST_F(IrqbalanceOnKernel, OutlivesAnAskerThatIsKilledBeforeTheAnswer) {
+  start();
+  kill(pid_, SIGSTOP);
+  const pid_t asker = fork();
+  if (asker == 0) {
+    (void)Irqbalance{.patience = milliseconds(20)}.setup();
+    raise(SIGKILL);
+  }
+  waitpid(asker, nullptr, 0);
+  kill(pid_, SIGCONT);
+  EXPECT_EQ(read(), Setting(BannedIrqs{}));
+  EXPECT_EQ(waitpid(pid_, nullptr, WNOHANG), 0) << "it died of its answer";
 }
 
 }  // namespace
