@@ -9,14 +9,19 @@
 namespace ankus {
 namespace {
 
-/// A driver makes its table anew when the number of its queues changes (igb without a word), so the
-/// first time it is nobody's will, and may be planned for again at once.
+/// A driver makes its table, and the affinity of its interrupts, anew when the number of its queues
+/// changes (igb without a word), the kernel those of which no CPU is left (migrate_one_irq() in
+/// kernel/irq/cpuhotplug.c), and before 6.2 a thread's when its cpuset changes. So the first time
+/// it is nobody's will, and may be planned for again at once.
 bool was_reset(const HeldKnob& held, const Setting& found, std::span<const CededKnob> ceded,
                const Clock& clock) {
   const auto* table = std::get_if<Indirection>(&found);
   const auto last = std::ranges::find(ceded, held.knob, &CededKnob::knob);
-  return table != nullptr && table->is_default &&
-         (last == ceded.end() || clock.boot() - last->since >= kYieldFor);
+  const auto* thread = std::get_if<ThreadCpus>(&found);
+  const bool by_default = (table != nullptr && table->is_default) ||
+                          (thread != nullptr && thread->is_all()) ||
+                          std::holds_alternative<DefaultCpus>(found);
+  return by_default && (last == ceded.end() || clock.boot() - last->since >= kYieldFor);
 }
 
 }  // namespace
@@ -49,10 +54,12 @@ Result<Drift> check_drift(Actuator& actuator, Journal& journal, const Clock& clo
     } else if (was_reset(h, *found, *ceded, clock)) {
       drift.back.push_back(h);
       // Counts as a fight, and is over: a second one within the hour is somebody's will.
-      CededKnob c = cede(h.knob, found, "its driver has made it anew", *ceded, clock);
+      CededKnob c = cede(h.knob, found, "the kernel has set it back", *ceded, clock);
       c.until = c.since;
       change.cede.push_back(std::move(c));
-      drop(h, "ceded", name + " was made anew by its driver: planned for again, once");
+      drop(h, "ceded",
+           name + " is " + to_text(*found) +
+               " again, as the kernel or its driver makes it: planned for again, once");
     } else if (same_setting(*found, h.original)) {
       drift.back.push_back(h);
       const CededKnob c = cede(h.knob, found, "somebody else has set it back", *ceded, clock);

@@ -30,6 +30,7 @@ struct KernelHandles {
   std::shared_ptr<Ethtool> ethtool;          ///< opened by the actuator
   Sysfs sysfs;                               ///< of the namespace that the devices live in
   Procfs procfs;
+  std::string cgroup = "/sys/fs/cgroup";  ///< "" is: no cgroup v2 on this host
   Irqbalance irqbalance;
 };
 

@@ -4,19 +4,24 @@
 #include <algorithm>
 
 #include "act/kernel_knobs.h"
+#include "kernel/irq.h"
 
 namespace ankus {
 namespace {
 
-/// The list of CPUs that was asked for. What is in effect follows with the next interrupt
-/// (kernel/irq/migration.c), so it says nothing of a write.
-Result<std::string> file_of(const knob::IrqAffinity& knob, const KernelHandles& handles) {
+Result<std::uint32_t> number_of(const knob::IrqAffinity& knob, const KernelHandles& handles) {
   const auto irqs = handles.sysfs.device_irqs(knob.device.name);
   if (!irqs) return with_context(to_text(knob), irqs.error());
   const auto found = std::ranges::find(*irqs, knob.irq, &DeviceIrq::name);
   if (found == irqs->end())
     return fail(ErrorKind::gone, to_text(knob) + ": the device has no such interrupt any more");
-  return handles.procfs.root + "/irq/" + std::to_string(found->number) + "/smp_affinity_list";
+  return found->number;
+}
+
+/// The list of CPUs that was asked for. What is in effect follows with the next interrupt
+/// (kernel/irq/migration.c), so it says nothing of a write.
+std::string file_of(std::uint32_t number, const KernelHandles& handles) {
+  return handles.procfs.root + "/irq/" + std::to_string(number) + "/smp_affinity_list";
 }
 
 /// EIO until 6.7. Later the file is read-only, and EPERM for who may open it all the same:
@@ -30,28 +35,33 @@ bool is_managed(int err, const std::string& path) {
 }  // namespace
 
 Result<Setting> read_knob(const knob::IrqAffinity& knob, KernelView& view) {
-  const auto path = file_of(knob, view.handles());
-  if (!path) return std::unexpected(path.error());
-  const auto text = read_file_head(*path);
+  const KernelHandles& handles = view.handles();
+  const auto number = number_of(knob, handles);
+  if (!number) return std::unexpected(number.error());
+  const auto text = read_file_head(file_of(*number, handles));
   if (!text) return with_context(to_text(knob), text.error());
   auto cpus = cpu_list_from_text(*text);
   if (!cpus) return with_context(to_text(knob), cpus.error());
+  if (is_default_affinity(handles.procfs, *number, *cpus, handles.sysfs.online_cpus()))
+    return DefaultCpus{.cpus = *std::move(cpus)};
   return *std::move(cpus);
 }
 
 Result<Step> step_of(const knob::IrqAffinity& knob, const Setting& before, const Setting& after,
                      const KernelHandles& handles) {
-  const auto* cpus = std::get_if<CpuSet>(&after);
+  const auto* by_default = std::get_if<DefaultCpus>(&after);
+  const auto* cpus = by_default != nullptr ? &by_default->cpus : std::get_if<CpuSet>(&after);
   if (cpus == nullptr || cpus->empty()) return no_step(knob, before, after);
   return [knob, handles = &handles, list = cpu_list_text(*cpus)]() -> Result<void> {
-    const auto path = file_of(knob, *handles);
-    if (!path) return std::unexpected(path.error());
-    auto written = write_setting_file(*path, list);
+    const auto number = number_of(knob, *handles);
+    if (!number) return std::unexpected(number.error());
+    const std::string path = file_of(*number, *handles);
+    auto written = write_setting_file(path, list);
     // Where interrupts are remapped. Elsewhere the kernel takes any mask, finds out at the next
     // interrupt, and leaves it where it was: drift.
     if (!written && written.error().err == ENOSPC)
       return with_context("CPU " + list + " has no interrupt vector left", written.error());
-    if (!written && is_managed(written.error().err, *path))
+    if (!written && is_managed(written.error().err, path))
       return fail(ErrorKind::unsupported,
                   to_text(knob) + ": the kernel manages this interrupt's CPUs itself");
     return written;

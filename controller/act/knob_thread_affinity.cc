@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "act/kernel_knobs.h"
+#include "kernel/cpusets.h"
 #include "kernel/thread.h"
 
 namespace ankus {
@@ -13,22 +14,35 @@ Result<void> check(const knob::ThreadAffinity& knob, const Procfs& procfs) {
   return fail(ErrorKind::gone, to_text(knob) + " is not there any more");
 }
 
+/// The CPUs that are online of those that the thread has if nobody asks for any.
+CpuSet own_cpuset(const knob::ThreadAffinity& knob, const KernelHandles& handles) {
+  CpuSet online = handles.sysfs.online_cpus();
+  const auto cgroup = handles.procfs.cgroup(knob.tid);
+  const auto cpuset = cgroup ? cpuset_of(handles.cgroup, *cgroup) : std::nullopt;
+  return cpuset ? common(*cpuset, online) : online;
+}
+
 }  // namespace
 
 Result<Setting> read_knob(const knob::ThreadAffinity& knob, KernelView& view) {
   if (auto there = check(knob, view.handles().procfs); !there)
     return std::unexpected(there.error());
-  auto cpus = thread_affinity(knob.tid);
+  auto cpus = thread_affinity(view.handles().procfs, knob.tid);
   if (!cpus) return std::unexpected(cpus.error());
-  return *std::move(cpus);
+  return ThreadCpus{.cpus = *std::move(cpus), .within = own_cpuset(knob, view.handles())};
 }
 
 Result<Step> step_of(const knob::ThreadAffinity& knob, const Setting& before, const Setting& after,
                      const KernelHandles& handles) {
-  const auto* cpus = std::get_if<CpuSet>(&after);
+  const auto* read = std::get_if<ThreadCpus>(&after);
+  const auto* cpus = read != nullptr ? &read->cpus : std::get_if<CpuSet>(&after);
   if (cpus == nullptr || cpus->empty()) return no_step(knob, before, after);
-  return [knob, procfs = &handles.procfs, wanted = *cpus]() -> Result<void> {
-    if (auto there = check(knob, *procfs); !there) return there;
+  return [knob, handles = &handles, wanted = *cpus,
+          all = read != nullptr && read->is_all()]() -> Result<void> {
+    if (auto there = check(knob, handles->procfs); !there) return there;
+    // To ask for what its cpuset has would confine it to that when the cpuset widens.
+    if (all || ThreadCpus{.cpus = wanted, .within = own_cpuset(knob, *handles)}.is_all())
+      return free_thread_affinity(knob.tid);
     return set_thread_affinity(knob.tid, wanted);
   };
 }

@@ -14,6 +14,7 @@
 #include "daemon/report.h"
 #include "daemon/requests.h"
 #include "journal/sqlite_journal.h"
+#include "sense/workloads.h"
 
 namespace ankus {
 namespace {
@@ -41,9 +42,9 @@ KernelHandles handles_of(const Programs& programs, const Options& options) {
           .pin_dir = options.bpf_dir,
           .members_fd = programs.map("ankus_members"),
           .devices_fd = programs.map("ankus_devices"),
-          .lease_end = [&programs] {
-            return programs.jiffies().value_or(0) + Programs::to_jiffies(kLease);
-          }};
+          .lease_end =
+              [&programs] { return programs.jiffies().value_or(0) + Programs::to_jiffies(kLease); },
+          .cgroup = host_roots().cgroup};
 }
 
 std::map<std::string, Weight> remembered(Journal& journal) {
@@ -71,7 +72,8 @@ int roll_back(const Options& options) {
   const auto devices = bpf::open_pinned(map_pin_path(options.bpf_dir, "ankus_devices"));
   auto actuator = KernelActuator::open({.pin_dir = options.bpf_dir,
                                         .members_fd = members ? members->get() : -1,
-                                        .devices_fd = devices ? devices->get() : -1});
+                                        .devices_fd = devices ? devices->get() : -1,
+                                        .cgroup = host_roots().cgroup});
   if (!actuator) return complain(actuator.error());
   std::optional<Undone> undone;
   if (options.pending) {

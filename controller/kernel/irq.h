@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "base/cpu_set.h"
 #include "kernel/procfs.h"
 
 namespace ankus {
@@ -12,5 +13,11 @@ namespace ankus {
 /// either way and changes nothing, but with EIO where even a list would be (write_irq_affinity() in
 /// kernel/irq/proc.c asks that before it reads the text). false where neither tells.
 bool is_unmovable_irq(const Procfs& procfs, std::uint32_t number);
+
+/// Whether an interrupt's CPUs are those that new interrupts get (default_smp_affinity), or those
+/// that its driver has proposed (affinity_hint). CPUs that are offline are not compared: the kernel
+/// leaves them out when it starts an interrupt, or takes its last CPU away.
+bool is_default_affinity(const Procfs& procfs, std::uint32_t number, const CpuSet& cpus,
+                         const CpuSet& online);
 
 }  // namespace ankus

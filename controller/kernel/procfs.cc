@@ -163,6 +163,16 @@ Result<std::string> Procfs::cgroup(std::int32_t pid) const {
   return unreadable(path, "cgroup v2 line (0::/...)");
 }
 
+std::size_t Procfs::open_files(std::int32_t pid, std::string_view path) const {
+  const std::string directory = path_of(root, pid, "fd");
+  std::size_t count = 0;
+  for (const std::string& descriptor :
+       read_directory(directory).value_or(std::vector<std::string>()))
+    if (const auto target = read_link(directory + "/" + descriptor))
+      count += target->starts_with(path);
+  return count;
+}
+
 Result<std::vector<std::string>> Procfs::tun_devices(std::int32_t pid) const {
   const std::string directory = path_of(root, pid, "fd");
   const auto descriptors = read_directory(directory);

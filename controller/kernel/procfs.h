@@ -31,6 +31,8 @@ struct Procfs {
   Result<std::uint64_t> start_time(std::int32_t pid) const;
   /// The path in the cgroup v2 hierarchy ("0::/...").
   Result<std::string> cgroup(std::int32_t pid) const;
+  /// How many files with a path that begins so the process has open. As dear as tun_devices().
+  std::size_t open_files(std::int32_t pid, std::string_view path) const;
   /// Names of the tun/tap devices that the process has attached (`iff:` in fdinfo of each open
   /// /dev/net/tun). Dear for processes with many open files: one readlink for each.
   Result<std::vector<std::string>> tun_devices(std::int32_t pid) const;

@@ -43,6 +43,11 @@ Result<std::vector<DeviceIrq>> Sysfs::device_irqs(const std::string& device) con
   return irqs;
 }
 
+CpuSet Sysfs::online_cpus() const {
+  const auto text = read_file_head(root + "/devices/system/cpu/online");
+  return text ? cpu_list_from_text(*text).value_or(CpuSet{}) : CpuSet{};
+}
+
 Result<void> write_setting_file(const std::string& path, std::string_view text) {
   const UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd) return fail_errno("open " + path);

@@ -30,6 +30,8 @@ struct Sysfs {
   /// The message-signalled interrupts of a network device that have an action, ascending; empty for
   /// devices without hardware.
   Result<std::vector<DeviceIrq>> device_irqs(const std::string& device) const;
+  /// Empty if that cannot be read.
+  CpuSet online_cpus() const;
 };
 
 /// Writes a whole setting with one write(2), as sysfs and procfs want it.

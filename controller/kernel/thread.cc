@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "base/text.h"
+
 namespace ankus {
 namespace {
 
@@ -26,14 +28,26 @@ std::string named(std::int32_t tid) { return "affinity of thread " + std::to_str
 
 }  // namespace
 
-Result<CpuSet> thread_affinity(std::int32_t tid) {
-  const std::size_t size = CPU_ALLOC_SIZE(kCpus);
-  const KernelCpuSet set = empty_set();
-  if (sched_getaffinity(tid, size, set.get()) != 0) return fail_errno(named(tid));
-  CpuSet cpus;
-  for (std::uint32_t cpu = 0; cpu < kCpus; ++cpu)
-    if (CPU_ISSET_S(cpu, size, set.get())) cpus.cpus.push_back(cpu);
-  return cpus;
+std::optional<CpuSet> parse_thread_affinity(std::string_view status) {
+  constexpr std::string_view kList = "Cpus_allowed_list:";
+  for (const std::string_view line : split(status, '\n'))
+    if (line.starts_with(kList))
+      if (auto cpus = cpu_list_from_text(line.substr(kList.size()))) return *std::move(cpus);
+  return std::nullopt;
+}
+
+Result<CpuSet> thread_affinity(const Procfs& procfs, std::int32_t tid) {
+  const auto status = read_file_head(procfs.root + "/" + std::to_string(tid) + "/status");
+  if (!status) return with_context(named(tid), status.error());
+  auto cpus = parse_thread_affinity(*status);
+  if (!cpus) return fail(ErrorKind::invalid, named(tid) + ": its status does not tell");
+  return *std::move(cpus);
+}
+
+Result<void> free_thread_affinity(std::int32_t tid) {
+  CpuSet all;
+  for (std::uint32_t cpu = 0; cpu < kCpus; ++cpu) all.cpus.push_back(cpu);
+  return set_thread_affinity(tid, all);
 }
 
 Result<void> set_thread_affinity(std::int32_t tid, const CpuSet& cpus) {

@@ -330,6 +330,14 @@ json to_json(const Setting& setting) {
             return {{"is", "indirection"}, {"queues", s.queues}, {"is_default", s.is_default}};
           },
           [](const CpuSet& s) -> json { return {{"is", "cpus"}, {"cpus", cpu_list_text(s)}}; },
+          [](const DefaultCpus& s) -> json {
+            return {{"is", "default_cpus"}, {"cpus", cpu_list_text(s.cpus)}};
+          },
+          [](const ThreadCpus& s) -> json {
+            return {{"is", "thread_cpus"},
+                    {"cpus", cpu_list_text(s.cpus)},
+                    {"within", cpu_list_text(s.within)}};
+          },
           [](const BannedIrqs& s) -> json { return {{"is", "banned_irqs"}, {"irqs", s.irqs}}; },
       },
       setting);
@@ -424,6 +432,10 @@ Result<Setting> setting_from_json(const json& object) {
         Indirection{.queues = reader.numbers("queues"), .is_default = reader.flag("is_default")};
   else if (kind == "cpus")
     setting = reader.cpus("cpus");
+  else if (kind == "default_cpus")
+    setting = DefaultCpus{.cpus = reader.cpus("cpus")};
+  else if (kind == "thread_cpus")
+    setting = ThreadCpus{.cpus = reader.cpus("cpus"), .within = reader.cpus("within")};
   else if (kind == "banned_irqs")
     setting = BannedIrqs{.irqs = reader.numbers("irqs")};
   else if (kind != "absent")

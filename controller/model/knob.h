@@ -203,10 +203,26 @@ struct BannedIrqs {
 /// If irqbalance can be told so: it reads 500 bytes of a command, which names all of them.
 bool can_be_told(const BannedIrqs& bans);
 
+/// The CPUs of an interrupt that nobody has asked for: those that the kernel gives to new ones, or
+/// that the driver proposes. As good as the same ones that somebody asked for.
+struct DefaultCpus {
+  CpuSet cpus;
+  auto operator<=>(const DefaultCpus&) const = default;
+};
+/// The CPUs of a thread, as they read. The kernel cuts what was asked for to the thread's cpuset,
+/// and since 6.2 gives it back when the cpuset widens.
+struct ThreadCpus {
+  CpuSet cpus;
+  CpuSet within;  ///< the cpuset's that are online
+  /// Nobody asked for less than there is. Written: neither do we, now or when the cpuset widens.
+  bool is_all() const { return !within.empty() && without(within, cpus).empty(); }
+  auto operator<=>(const ThreadCpus&) const = default;
+};
+
 /// To what a knob is set. A CpuSet is one of CPUs' masks or lists.
-using Setting =
-    std::variant<Absent, Foreign, IfbDevice, HtbRoot, HtbClass, ByteFifo, ClsactQdisc,
-                 ClassifierProgram, RedirectTo, Members, Indirection, CpuSet, BannedIrqs>;
+using Setting = std::variant<Absent, Foreign, IfbDevice, HtbRoot, HtbClass, ByteFifo, ClsactQdisc,
+                             ClassifierProgram, RedirectTo, Members, Indirection, CpuSet,
+                             DefaultCpus, ThreadCpus, BannedIrqs>;
 
 // One line for people: "class 7a8c:10 on eth0" and
 // "rate 120 Mbit ceil 200 Mbit burst 15 KB priority 0 below 7a8c:1".
@@ -214,8 +230,9 @@ std::string to_text(const Knob& knob);
 std::string to_text(const Setting& setting);
 
 /// If the kernel cannot tell them apart: equal, but an HtbClass's bursts may differ by one tick of
-/// 64 ns, Members of which only the digest is known are compared by it, and one default Indirection
-/// is as good as another.
+/// 64 ns, Members of which only the digest is known are compared by it, one default Indirection is
+/// as good as another, and so is all that a thread's cpuset allows; of the CPUs that were asked for
+/// a thread has those that are in its cpuset.
 bool same_setting(const Setting& a, const Setting& b);
 
 /// If the kernel can turn any setting of this kind into another without removing it first.

@@ -36,9 +36,27 @@ std::uint64_t digest_of(const Members& members) {
   return digest == 0 ? 1 : digest;
 }
 
+namespace {
+
+const CpuSet* cpus_of(const Setting& setting) {
+  if (const auto* by_default = std::get_if<DefaultCpus>(&setting)) return &by_default->cpus;
+  if (const auto* thread = std::get_if<ThreadCpus>(&setting)) return &thread->cpus;
+  return std::get_if<CpuSet>(&setting);
+}
+
+/// If `found` is what `asked` would read as.
+bool is_cut_from(const Setting& found, const Setting& asked) {
+  const auto* thread = std::get_if<ThreadCpus>(&found);
+  const auto* wanted = std::get_if<CpuSet>(&asked);
+  return thread != nullptr && wanted != nullptr && !thread->cpus.empty() &&
+         thread->cpus == common(*wanted, thread->within);
+}
+
+}  // namespace
+
 bool changes_in_place(const Setting& setting) {
   return std::holds_alternative<Members>(setting) || std::holds_alternative<Indirection>(setting) ||
-         std::holds_alternative<CpuSet>(setting) || std::holds_alternative<BannedIrqs>(setting);
+         cpus_of(setting) != nullptr || std::holds_alternative<BannedIrqs>(setting);
 }
 
 bool can_be_told(const BannedIrqs& bans) {
@@ -48,7 +66,15 @@ bool can_be_told(const BannedIrqs& bans) {
 }
 
 bool same_setting(const Setting& a, const Setting& b) {
-  if (a.index() != b.index()) return false;
+  if (a.index() != b.index()) {
+    const CpuSet *one = cpus_of(a), *other = cpus_of(b);
+    return one != nullptr && other != nullptr &&
+           (*one == *other || is_cut_from(a, b) || is_cut_from(b, a));
+  }
+  if (const auto* t = std::get_if<ThreadCpus>(&a)) {
+    const auto& u = std::get<ThreadCpus>(b);
+    return t->cpus == u.cpus || (t->is_all() && u.is_all());
+  }
   if (const auto* c = std::get_if<HtbClass>(&a)) return same_class(*c, std::get<HtbClass>(b));
   if (const auto* m = std::get_if<Members>(&a)) {
     const auto& n = std::get<Members>(b);

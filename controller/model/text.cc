@@ -145,6 +145,10 @@ std::string to_text(const Setting& setting) {
           [](const Members& s) { return members_text(s); },
           [](const Indirection& s) { return indirection_text(s); },
           [](const CpuSet& s) { return s.empty() ? "no CPU" : "CPU " + to_text(s); },
+          [](const DefaultCpus& s) { return "CPU " + to_text(s.cpus) + " (nobody's choice)"; },
+          [](const ThreadCpus& s) {
+            return "CPU " + to_text(s.cpus) + (s.is_all() ? " (nobody's choice)" : "");
+          },
           [](const BannedIrqs& s) {
             return s.irqs.empty() ? "none" : cpu_list_text(CpuSet{.cpus = s.irqs});
           },

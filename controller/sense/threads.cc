@@ -7,7 +7,8 @@
 #include <charconv>
 
 #include "base/text.h"
-#include "sense/cpusets.h"
+#include "kernel/cpusets.h"
+#include "kernel/thread.h"
 
 namespace ankus {
 namespace {
@@ -52,24 +53,16 @@ std::optional<ThreadStat> parse_thread_stat(std::string_view text) {
                     .started = *started};
 }
 
-std::optional<CpuSet> parse_thread_affinity(std::string_view status) {
-  constexpr std::string_view kList = "Cpus_allowed_list:";
-  for (const std::string_view line : split(status, '\n'))
-    if (line.starts_with(kList))
-      if (auto cpus = cpu_list_from_text(line.substr(kList.size()))) return *std::move(cpus);
-  return std::nullopt;
-}
-
 bool is_vcpu_name(std::string_view name) {
   return (name.starts_with("CPU ") && name.contains('/')) || name.contains("vcpu");
 }
 
 /// A virtual machine's process.
 struct NetThreads::Vmm {
-  const Workload* workload = nullptr;
+  std::vector<const Workload*> taps;  ///< each is a workload of its own
   std::vector<std::int32_t> threads;  ///< all of it: one of them owns its vhost devices
   CpuSet vcpus;
-  bool workers_inside = false;
+  bool all_workers_inside = false;
 };
 
 NetThreads::NetThreads(ThreadRoots roots)
@@ -104,9 +97,21 @@ void NetThreads::note(NetThread thread, const ThreadStat& stat, MonotonicTime no
   known.thread = std::move(thread);
 }
 
-NetThreads::Vmm NetThreads::examine(const Workload& vm, MonotonicTime now) {
-  Vmm vmm{.workload = &vm};
-  const std::string tasks = directory_of(vm.main_pid) + "/task";
+NetThread NetThreads::worker_of(const Vmm& vmm, std::int32_t tid) const {
+  NetThread worker{.kind = NetThread::Kind::vhost,
+                   .tid = tid,
+                   .workload = vmm.taps.front()->id,
+                   .device = vmm.taps.front()->device.value_or(Device{}),
+                   .vcpus = vmm.vcpus};
+  for (const Workload* other : std::span(vmm.taps).subspan(1))
+    worker.other_workloads.push_back(other->id);
+  return worker;
+}
+
+NetThreads::Vmm NetThreads::examine(std::span<const Workload* const> taps, MonotonicTime now) {
+  Vmm vmm{.taps = {taps.begin(), taps.end()}};
+  const std::int32_t pid = taps.front()->main_pid;
+  const std::string tasks = directory_of(pid) + "/task";
   struct Worker {
     std::int32_t tid = 0;
     ThreadStat stat;
@@ -129,14 +134,11 @@ NetThreads::Vmm NetThreads::examine(const Workload& vm, MonotonicTime now) {
     if (is_vcpu_name(stat->name)) vmm.vcpus = united(vmm.vcpus, *cpus);
   }
   if (vmm.vcpus.empty()) vmm.vcpus = std::move(all);
-  vmm.workers_inside = !workers.empty();
-  for (const Worker& worker : workers)
-    note({.kind = NetThread::Kind::vhost,
-          .tid = worker.tid,
-          .workload = vm.id,
-          .device = vm.device.value_or(Device{}),
-          .vcpus = vmm.vcpus},
-         worker.stat, now);
+  // One for each vhost device, of whatever kind; a process may have asked for some as kernel
+  // threads.
+  vmm.all_workers_inside =
+      !workers.empty() && workers.size() >= roots_.proc.open_files(pid, "/dev/vhost-");
+  for (const Worker& worker : workers) note(worker_of(vmm, worker.tid), worker.stat, now);
   return vmm;
 }
 
@@ -162,12 +164,7 @@ void NetThreads::search_kernel_threads(std::span<const Vmm> owners, std::span<co
         return std::ranges::find(v.threads, *owner) != v.threads.end();
       });
       if (vmm == owners.end()) continue;  // of a VM that we do not see
-      note({.kind = NetThread::Kind::vhost,
-            .tid = tid,
-            .workload = vmm->workload->id,
-            .device = vmm->workload->device.value_or(Device{}),
-            .vcpus = vmm->vcpus},
-           *stat, now);
+      note(worker_of(*vmm, tid), *stat, now);
     } else if (stat->name.starts_with("napi/")) {
       const auto device =
           std::ranges::find_if(polled, [&](const Device& d) { return polls(stat->name, d.name); });
@@ -179,25 +176,24 @@ void NetThreads::search_kernel_threads(std::span<const Vmm> owners, std::span<co
 
 void NetThreads::search(std::span<const Workload> workloads, std::span<const Link> links,
                         MonotonicTime now) {
-  const auto online = read_file_head(roots_.sys.root + "/devices/system/cpu/online");
-  online_ = online ? cpu_list_from_text(*online).value_or(CpuSet{}) : CpuSet{};
-  std::vector<Vmm> without_workers;
-  std::set<std::int32_t> seen;  // a VM with several taps is several workloads of one process
-  for (const Workload& workload : workloads) {
-    if (workload.kind != WorkloadKind::vm || workload.main_pid == 0 ||
-        !seen.insert(workload.main_pid).second)
-      continue;
-    if (Vmm vmm = examine(workload, now); !vmm.workers_inside && !vmm.threads.empty())
-      without_workers.push_back(std::move(vmm));
-  }
+  online_ = roots_.sys.online_cpus();
+  // A VM with several taps is several workloads of one process.
+  std::map<std::int32_t, std::vector<const Workload*>> taps_of;
+  for (const Workload& workload : workloads)
+    if (workload.kind == WorkloadKind::vm && workload.main_pid != 0)
+      taps_of[workload.main_pid].push_back(&workload);
+  std::vector<Vmm> with_kernel_threads;
+  for (const auto& [pid, taps] : taps_of)
+    if (Vmm vmm = examine(taps, now); !vmm.all_workers_inside && !vmm.threads.empty())
+      with_kernel_threads.push_back(std::move(vmm));
   std::vector<Device> polled;
   for (const Link& link : links) {
     const auto threaded = read_file_head(roots_.sys.net(link.device.name) + "/threaded");
     if (threaded && !trim(*threaded).empty() && trim(*threaded) != "0")
       polled.push_back(link.device);
   }
-  if (!without_workers.empty() || !polled.empty())
-    search_kernel_threads(without_workers, polled, now);
+  if (!with_kernel_threads.empty() || !polled.empty())
+    search_kernel_threads(with_kernel_threads, polled, now);
   // A list of kernel threads may miss one (proc(5), "children"), so who is not found is not gone;
   // who has nothing to work for is.
   std::erase_if(known_, [&](const auto& entry) {
@@ -205,7 +201,7 @@ void NetThreads::search(std::span<const Workload> workloads, std::span<const Lin
     if (thread.kind == NetThread::Kind::napi)
       return std::ranges::none_of(links, [&](const Link& l) { return l.device == thread.device; });
     return std::ranges::none_of(workloads, [&](const Workload& w) {
-      return w.kind == WorkloadKind::vm && w.id == thread.workload;
+      return w.kind == WorkloadKind::vm && thread.may_serve(w.id);
     });
   });
 }

@@ -32,9 +32,6 @@ struct ThreadStat {
 };
 std::optional<ThreadStat> parse_thread_stat(std::string_view text);
 
-/// "Cpus_allowed_list:" in /proc/TID/status: what was asked for, cut to the cpuset.
-std::optional<CpuSet> parse_thread_affinity(std::string_view status);
-
 /// Whether a VMM gives this name to threads that run a virtual CPU: "CPU 0/KVM" (QEMU, where told
 /// to name its threads, as libvirt does), "fc_vcpu 0" (Firecracker), "vcpu0" (Cloud Hypervisor).
 bool is_vcpu_name(std::string_view name);
@@ -51,7 +48,8 @@ struct ThreadRoots {
 /// A vhost worker is a thread of its VMM since 6.4, and a kernel thread before and, by
 /// VHOST_SET_FORK_FROM_OWNER or vhost.fork_from_owner_default, in later kernels. Both are called
 /// "vhost-TID" after the thread that owns the device (drivers/vhost/vhost.c), which anybody can be
-/// called: the kernel's flags tell. Several devices of one VM have threads of the same name.
+/// called: the kernel's flags tell. Several devices of one VM have threads of the same name, of
+/// either form, and nothing tells which of them serves which tap.
 /// A NAPI thread is called "napi/DEVICE-ID" after the name that the device had when threading was
 /// switched on, in whatever network namespace.
 ///
@@ -77,7 +75,8 @@ class NetThreads {
   std::optional<ThreadStat> stat_of(const std::string& directory) const;
   std::string directory_of(std::int32_t tid) const;
   void search(std::span<const Workload> workloads, std::span<const Link> links, MonotonicTime now);
-  Vmm examine(const Workload& vm, MonotonicTime now);
+  Vmm examine(std::span<const Workload* const> taps, MonotonicTime now);
+  NetThread worker_of(const Vmm& vmm, std::int32_t tid) const;
   void search_kernel_threads(std::span<const Vmm> owners, std::span<const Device> polled,
                              MonotonicTime now);
   std::vector<std::int32_t> kernel_threads() const;

@@ -11,8 +11,8 @@
 #include <algorithm>
 #include <array>
 
+#include "kernel/cpusets.h"
 #include "kernel/rtnetlink.h"
-#include "sense/cpusets.h"
 
 namespace ankus {
 namespace {

@@ -88,5 +88,60 @@ TEST(Drift, ATableThatItsDriverMadeAnewIsSetOnceMoreAndThenYielded) {
   EXPECT_FALSE(s.plan(again).refusals.empty());
 }
 
+Desired cpus_of(const Knob& knob, CpuSet cpus) {
+  return {.wishes = {{.knob = knob, .setting = std::move(cpus), .reason = "test"}}};
+}
+
+TEST(Drift, AnAffinityThatTheKernelSetBackIsSetOnceMoreAndThenYielded) {
+  Scene s;
+  s.kernel.add_queues(s.eth0, 2, 8);
+  const CpuSet left{{0, 1}};
+  const std::map<Knob, Setting> set_back{
+      {knob::IrqAffinity{s.eth0, "eth0-rx-1"}, DefaultCpus{left}},
+      {s.kernel.add_thread(100), ThreadCpus{left, left}}};
+  for (const auto& [knob, reset] : set_back) {
+    const Desired wanted = cpus_of(knob, {{1}});
+    ASSERT_TRUE(s.apply(s.plan(wanted)));
+    // As `ethtool -L`, a CPU that goes offline or a cpuset does: not always what it was before.
+    s.kernel.change(knob, reset);
+    auto drift = check_drift(s.kernel, s.journal, s.clock);
+    ASSERT_TRUE(drift);
+    EXPECT_EQ(drift->back.size(), 1u) << to_text(knob);
+    EXPECT_TRUE(drift->ceded.empty());
+    ASSERT_EQ(s.plan(wanted).actions.size(), 1u);
+    ASSERT_TRUE(s.apply(s.plan(wanted)));
+
+    s.clock.advance(kCedeFor);
+    s.kernel.change(knob, reset);
+    drift = check_drift(s.kernel, s.journal, s.clock);
+    ASSERT_TRUE(drift);
+    EXPECT_TRUE(s.plan(wanted).actions.empty()) << "somebody insists";
+    EXPECT_FALSE(s.plan(wanted).refusals.empty());
+  }
+}
+
+TEST(Drift, AnAffinityThatIsNobodysChoiceButOursIsSomebodyElses) {
+  Scene s;
+  const Knob thread = s.kernel.add_thread(100);
+  ASSERT_TRUE(s.apply(s.plan(cpus_of(thread, {{1}}))));
+  s.kernel.change(thread, ThreadCpus{{{0}}, s.kernel.cpuset});
+  const auto drift = check_drift(s.kernel, s.journal, s.clock);
+  ASSERT_TRUE(drift);
+  EXPECT_EQ(drift->ceded.size(), 1u);
+  EXPECT_TRUE(s.plan(cpus_of(thread, {{1}})).actions.empty());
+}
+
+TEST(Drift, APinThatACpusetCutsIsStillOursAndIsUndone) {
+  Scene s;
+  const Knob thread = s.kernel.add_thread(100);
+  ASSERT_TRUE(s.apply(s.plan(cpus_of(thread, {{1, 2}}))));
+  s.kernel.cpuset = {{0, 1}};
+  s.kernel.change(thread, ThreadCpus{{{1}}, s.kernel.cpuset});
+  EXPECT_EQ(check_drift(s.kernel, s.journal, s.clock), Drift{});
+  ASSERT_TRUE(s.undo());
+  EXPECT_EQ(s.kernel.settings.at(thread), Setting(ThreadCpus{s.kernel.cpuset, s.kernel.cpuset}));
+  EXPECT_TRUE(s.journal.held_list.empty());
+}
+
 }  // namespace
 }  // namespace ankus

@@ -21,7 +21,8 @@ namespace ankus {
 /// burst is kept in ticks of 64 ns; a device that goes takes all of its own along. And with those
 /// for what changes in its place: a table has its size and names queues that there are, and follows
 /// their number while it is the default; CPUs that are no CPUs are cut away, for a thread those
-/// outside of its cpuset too; an interrupt and a thread need one that is left.
+/// outside of its cpuset too; an interrupt and a thread need one that is left, and with all of them
+/// nobody can tell that they were asked for.
 class FakeKernel final : public Actuator {
  public:
   std::map<Knob, Setting> settings;  ///< what is absent is not in it
@@ -49,7 +50,8 @@ class FakeKernel final : public Actuator {
     for (std::uint32_t queue = 0; queue < count; ++queue) {
       settings[knob::RpsMask{device, queue}] = CpuSet{};
       settings[knob::XpsMask{device, queue}] = CpuSet{};
-      settings[knob::IrqAffinity{device, device.name + "-rx-" + std::to_string(queue)}] = cpus;
+      settings[knob::IrqAffinity{device, device.name + "-rx-" + std::to_string(queue)}] =
+          DefaultCpus{cpus};
     }
   }
   /// What `ethtool -L` does: a default table follows, as does, in `forgets_tables`, any other.
@@ -60,7 +62,7 @@ class FakeKernel final : public Actuator {
   }
   knob::ThreadAffinity add_thread(std::int32_t tid) {
     knob::ThreadAffinity thread{.tid = tid, .started = 1, .name = "vhost-1"};
-    settings[thread] = cpuset;
+    settings[thread] = ThreadCpus{cpuset, cpuset};
     return thread;
   }
 
@@ -164,13 +166,25 @@ class FakeKernel final : public Actuator {
   }
 
   int set_cpus(const Knob& knob, Setting& now, const Setting& to) const {
-    const auto* wanted = std::get_if<CpuSet>(&to);
+    const bool thread = std::holds_alternative<knob::ThreadAffinity>(knob);
+    const bool irq = std::holds_alternative<knob::IrqAffinity>(knob);
+    const auto* by_default = std::get_if<DefaultCpus>(&to);
+    const auto* as_read = std::get_if<ThreadCpus>(&to);
+    if ((by_default != nullptr && !irq) || (as_read != nullptr && !thread)) return EINVAL;
+    const auto* wanted = by_default != nullptr ? &by_default->cpus
+                         : as_read != nullptr  ? &as_read->cpus
+                                               : std::get_if<CpuSet>(&to);
     if (wanted == nullptr) return EINVAL;
     if (managed.contains(knob)) return EIO;
-    const bool thread = std::holds_alternative<knob::ThreadAffinity>(knob);
-    const CpuSet left = common(*wanted, thread ? cpuset : cpus);
-    if (left.empty() && (thread || std::holds_alternative<knob::IrqAffinity>(knob))) return EINVAL;
-    now = left;
+    const bool all = as_read != nullptr && as_read->is_all();
+    const CpuSet left = all ? cpuset : common(*wanted, thread ? cpuset : cpus);
+    if (left.empty() && (thread || irq)) return EINVAL;
+    if (thread)
+      now = ThreadCpus{left, cpuset};
+    else if (irq && left == cpus)
+      now = DefaultCpus{left};
+    else
+      now = left;
     return 0;
   }
 

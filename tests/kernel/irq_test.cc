@@ -9,6 +9,27 @@
 namespace ankus {
 namespace {
 
+CpuSet cpus(std::string_view list) { return cpu_list_from_text(list).value(); }
+
+TEST(DefaultAffinity, IsWhatNewInterruptsGetOrTheDriverProposes) {
+  const TempTree tree;
+  const Procfs procfs{.root = tree.root};
+  const CpuSet online = cpus("0-3");
+  const auto is_default = [&](int irq, std::string_view list) {
+    return is_default_affinity(procfs, static_cast<std::uint32_t>(irq), cpus(list), online);
+  };
+  EXPECT_FALSE(is_default(7, "0-3")) << "nothing is known";
+  tree.file("irq/default_smp_affinity", "ff\n");  // 4-7 may be plugged in
+  tree.file("irq/7/affinity_hint", "00000000,00000004\n");
+  tree.file("irq/8/affinity_hint", "00\n");
+  EXPECT_TRUE(is_default(7, "0-3"));
+  EXPECT_TRUE(is_default(7, "0-7"));
+  EXPECT_TRUE(is_default(7, "2"));
+  EXPECT_FALSE(is_default(7, "3"));
+  EXPECT_FALSE(is_default(8, "2"));
+  EXPECT_FALSE(is_default(8, "0-2"));
+}
+
 class UnmovableIrq : public ::testing::Test {
  protected:
   static std::string file(int irq) { return "irq/" + std::to_string(irq) + "/smp_affinity_list"; }

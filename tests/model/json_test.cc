@@ -47,6 +47,8 @@ std::vector<Setting> all_settings() {
           Indirection{.queues = {0, 1}, .is_default = true},
           CpuSet{{0, 2, 3, 8191}},
           CpuSet{},
+          DefaultCpus{{{0, 1}}},
+          ThreadCpus{{{1}}, {{0, 1}}},
           BannedIrqs{{1, 4294967295}}};
 }
 
@@ -83,6 +85,22 @@ TEST(Json, KeepsOfMembersOnlyTheDigestAndStillTellsThemApart) {
   EXPECT_FALSE(same_setting(*read, other));
   EXPECT_FALSE(same_setting(*read, Members{}));
   EXPECT_EQ(setting_from_json_text(json_text(*read)), *read);
+}
+
+TEST(SameSetting, OfCpusIsWhatTheKernelCannotTellApart) {
+  const CpuSet all{{0, 1, 2, 3}}, some{{2, 3}}, one{{2}}, cpuset{{0, 1, 2}};
+  EXPECT_TRUE(same_setting(DefaultCpus{all}, all)) << "asked for or not";
+  EXPECT_FALSE(same_setting(DefaultCpus{all}, some));
+  EXPECT_FALSE(same_setting(DefaultCpus{all}, DefaultCpus{some})) << "the driver proposes others";
+  EXPECT_TRUE(same_setting(ThreadCpus{all, all}, ThreadCpus{cpuset, cpuset})) << "all there is";
+  EXPECT_TRUE(same_setting(ThreadCpus{all, all}, all));
+  EXPECT_FALSE(same_setting(ThreadCpus{all, all}, ThreadCpus{some, all}));
+  EXPECT_TRUE(same_setting(ThreadCpus{some, all}, some));
+  EXPECT_TRUE(same_setting(ThreadCpus{one, cpuset}, some)) << "CPU 3 is not in the cpuset";
+  EXPECT_TRUE(same_setting(some, ThreadCpus{one, cpuset}));
+  EXPECT_FALSE(same_setting(ThreadCpus{one, all}, some)) << "somebody asked for less";
+  EXPECT_FALSE(same_setting(ThreadCpus{some, all}, one));
+  EXPECT_FALSE(same_setting(ThreadCpus{{{0}}, cpuset}, CpuSet{{3}}));
 }
 
 TEST(Json, ErrorsNameTheKey) {

@@ -35,13 +35,6 @@ TEST(ThreadStatText, IsReadBehindAnyName) {
   EXPECT_FALSE(parse_thread_stat(""));
 }
 
-TEST(ThreadAffinityText, IsTheListNotTheMask) {
-  EXPECT_EQ(
-      parse_thread_affinity("Name:\tx\nCpus_allowed:\tff\nCpus_allowed_list:\t0-1,4\nMems:\t1"),
-      cpus("0-1,4"));
-  EXPECT_FALSE(parse_thread_affinity("Name:\tx\n"));
-}
-
 TEST(VcpuName, IsWhatVmmsGive) {
   for (const char* name : {"CPU 0/KVM", "CPU 11/TCG", "fc_vcpu 3", "vcpu0", "crosvm_vcpu1"})
     EXPECT_TRUE(is_vcpu_name(name)) << name;
@@ -146,10 +139,26 @@ TEST_F(NetThreadsTest, TwoDevicesOfOneVmHaveTwoWorkersOfOneName) {
   qemu(700);
   thread({.tid = 710, .name = "vhost-700", .flags = kWorker}, 700);
   thread({.tid = 711, .name = "vhost-700", .flags = kWorker}, 700);
-  // A second tap makes the VM a second workload; the threads are the first one's.
+  // A second tap makes the VM a second workload, and nothing tells which thread is whose.
   const auto found = read({vm(3, 700), vm(4, 700)});
   EXPECT_THAT(found, ElementsAre(Field(&NetThread::tid, 710), Field(&NetThread::tid, 711)));
   EXPECT_THAT(found, ::testing::Each(Field(&NetThread::workload, 3u)));
+  EXPECT_THAT(found, ::testing::Each(Field(&NetThread::other_workloads, ElementsAre(4u))));
+  EXPECT_THAT(read({vm(4, 700)}), ::testing::Each(Field(&NetThread::workload, 4u)))
+      << "the first tap went";
+}
+
+TEST_F(NetThreadsTest, AVmmMayHaveWorkersOfBothForms) {
+  qemu(700);
+  thread({.tid = 710, .name = "vhost-700", .flags = kWorker}, 700);
+  thread({.tid = 20, .name = "vhost-700", .flags = kKernelThread});
+  kernel_children("3 20 ");
+  tree.link("proc/700/fd/9", "/dev/vhost-net");
+  EXPECT_THAT(read({vm(3, 700)}), ElementsAre(Field(&NetThread::tid, 710)))
+      << "one device, and its worker is there";
+  tree.link("proc/700/fd/10", "/dev/vhost-net");
+  EXPECT_THAT(read({vm(3, 700)}, kStart + seconds(6)),
+              ElementsAre(Field(&NetThread::tid, 20), Field(&NetThread::tid, 710)));
 }
 
 TEST_F(NetThreadsTest, WhoOnlyHasTheNameIsNoWorker) {

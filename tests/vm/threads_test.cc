@@ -69,6 +69,13 @@ class ThreadsOnKernel : public ::testing::Test {
     }
     return {.tid = threads[0].tid, .started = threads[0].started, .name = threads[0].name};
   }
+  static Setting all_of(std::string_view list) { return ThreadCpus{cpus(list), cpus(list)}; }
+  CpuSet pin(const Knob& knob) {
+    const Setting found = read(knob);
+    const auto* thread = std::get_if<ThreadCpus>(&found);
+    EXPECT_TRUE(thread != nullptr && !thread->is_all()) << to_text(found);
+    return thread == nullptr ? CpuSet{} : thread->cpus;
+  }
   Setting read(const Knob& knob) {
     const auto setting = knobs_.read(knob);
     EXPECT_TRUE(setting) << setting.error().text;
@@ -111,7 +118,7 @@ TEST_F(ThreadsOnKernel, AWorkerThatWasAskedForAsAKernelThreadIsFound) {
                                        std::to_string(threads[0].tid)));
   const knob::ThreadAffinity knob{threads[0].tid, threads[0].started, threads[0].name};
   write(knob, cpus("0-3"), cpus("3"));
-  EXPECT_EQ(read(knob), Setting(cpus("3")));
+  EXPECT_EQ(pin(knob), cpus("3"));
 }
 
 TEST_F(ThreadsOnKernel, AWorkerIsPinnedAndPutBackWhilePacketsMove) {
@@ -121,15 +128,51 @@ TEST_F(ThreadsOnKernel, AWorkerIsPinnedAndPutBackWhilePacketsMove) {
       "/proc/" + std::to_string(std::get<knob::ThreadAffinity>(knob).tid) + "/status";
   const auto masks = [&] { return run("grep -E '^(Cpus|Mems)_allowed' " + status).output; };
   const std::string before = masks();
-  EXPECT_EQ(read(knob), Setting(cpus("0-3")));
+  EXPECT_EQ(read(knob), all_of("0-3"));
   for (const char* list : {"1", "2-3", "0,3", "3"}) {
     write(knob, read(knob), cpus(list));
-    EXPECT_EQ(read(knob), Setting(cpus(list)));
+    EXPECT_EQ(pin(knob), cpus(list));
     const std::uint64_t sent = vm_->sent();
     EXPECT_TRUE(eventually([&] { return vm_->sent() > sent + 1000; })) << "packets stand still";
   }
-  write(knob, cpus("3"), cpus("0-3"));
+  write(knob, cpus("3"), all_of("0-3"));
   EXPECT_EQ(masks(), before);
+}
+
+TEST_F(ThreadsOnKernel, AWorkerThatWasPutBackFollowsItsCpusetAsIfNothingHadBeen) {
+  start();
+  set_cpuset("0-1");
+  const Knob knob = worker();
+  const Setting original = read(knob);
+  EXPECT_EQ(original, all_of("0-1"));
+  write(knob, original, cpus("1"));
+  write(knob, cpus("1"), original);
+  EXPECT_EQ(read(knob), original);
+  set_cpuset("0-3");
+  EXPECT_EQ(read(knob), all_of("0-3")) << "and was not confined by the undo";
+
+  write(knob, read(knob), cpus("2"));
+  set_cpuset("0-2");
+  write(knob, read(knob), original);
+  EXPECT_EQ(read(knob), all_of("0-2")) << "the cpuset changed under the pin";
+  set_cpuset("0-3");
+  write(knob, read(knob), cpus("0-3"));
+  set_cpuset("0-1");
+  set_cpuset("0-3");
+  EXPECT_EQ(read(knob), all_of("0-3")) << "all of a cpuset is no pin";
+}
+
+TEST_F(ThreadsOnKernel, ACpuThatWasOfflineWhenItWasReadIsNotLost) {
+  start();
+  const Knob knob = worker();
+  ASSERT_TRUE(write_setting_file("/sys/devices/system/cpu/cpu3/online", "0"));
+  const Setting original = read(knob);
+  write(knob, original, cpus("1"));
+  write(knob, cpus("1"), original);
+  const Setting back = read(knob);
+  ASSERT_TRUE(write_setting_file("/sys/devices/system/cpu/cpu3/online", "1"));
+  EXPECT_TRUE(same_setting(back, original)) << to_text(back);
+  EXPECT_TRUE(eventually([&] { return read(knob) == all_of("0-3"); })) << to_text(read(knob));
 }
 
 TEST_F(ThreadsOnKernel, ItsShareOfACpuIsSeen) {
@@ -151,7 +194,7 @@ TEST_F(ThreadsOnKernel, AMaskOutsideOfTheCpusetIsRefused) {
   EXPECT_EQ(done.error().kind, ErrorKind::invalid);
   EXPECT_THAT(done.error().text, HasSubstr("2-3"));
   EXPECT_THAT(done.error().text, HasSubstr("cpuset"));
-  EXPECT_EQ(read(knob), Setting(cpus("0-1")));
+  EXPECT_EQ(read(knob), all_of("0-1"));
 }
 
 TEST_F(ThreadsOnKernel, AMaskThatTheCpusetCutsReadsBackCut) {
@@ -159,7 +202,9 @@ TEST_F(ThreadsOnKernel, AMaskThatTheCpusetCutsReadsBackCut) {
   set_cpuset("0-1");
   const Knob knob = worker();
   write(knob, cpus("0-1"), cpus("1-3"));
-  EXPECT_EQ(read(knob), Setting(cpus("1"))) << "which is not what was written";
+  EXPECT_EQ(pin(knob), cpus("1"));
+  EXPECT_TRUE(same_setting(read(knob), cpus("1-3"))) << "as much of it as there is";
+  EXPECT_FALSE(same_setting(read(knob), cpus("0-3")));
 }
 
 TEST_F(ThreadsOnKernel, OldKernelsForgetAPinWhenTheCpusetChanges) {
@@ -167,7 +212,7 @@ TEST_F(ThreadsOnKernel, OldKernelsForgetAPinWhenTheCpusetChanges) {
   const Knob knob = worker();
   write(knob, cpus("0-3"), cpus("2"));
   set_cpuset("1-2");
-  const Setting kept = cpus("2"), lost = cpus("1-2");
+  const Setting kept = ThreadCpus{cpus("2"), cpus("1-2")}, lost = all_of("1-2");
   EXPECT_EQ(read(knob), kernel_version() < std::pair(6, 2) ? lost : kept);
 }
 
@@ -202,9 +247,9 @@ TEST_F(ThreadsOnKernel, NapiThreadsAreFoundPinnedAndPutBack) {
   EXPECT_EQ(threads[0].device.name, "napi0");
   const Knob knob = knob::ThreadAffinity{threads[0].tid, threads[0].started, threads[0].name};
   const Setting original = read(knob);
-  EXPECT_EQ(original, Setting(cpus("0-3")));
+  EXPECT_EQ(original, all_of("0-3"));
   write(knob, original, cpus("2"));
-  EXPECT_EQ(read(knob), Setting(cpus("2")));
+  EXPECT_EQ(pin(knob), cpus("2"));
   write(knob, cpus("2"), original);
   EXPECT_EQ(read(knob), original);
   ASSERT_EQ(run("ip link del napi0").code, 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sense/cpusets.h"
+#include "kernel/cpusets.h"
 
 #include "kernel/procfs.h"
 
