@@ -17,9 +17,8 @@ struct QueueIrq {
   std::string name;          ///< by which knob::IrqAffinity knows it
   std::optional<std::uint32_t> receive_queue, transmit_queue;  ///< none: neither
   CpuSet affinity;                                             ///< that was asked for
-  bool by_default = true;  ///< the affinity is the kernel's default, or what the driver proposes
-  CpuSet effective;        ///< where the last one went; follows with the next interrupt
-  bool managed = false;    ///< by the kernel: cannot be set
+  CpuSet effective;      ///< where the last one went; follows with the next interrupt
+  bool managed = false;  ///< by the kernel: cannot be set
   double per_second = 0;
 
   bool operator==(const QueueIrq&) const = default;

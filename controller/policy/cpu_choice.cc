@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy/cpu_choice.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/text.h"
@@ -14,11 +15,11 @@ struct LightCpus {
   std::size_t elsewhere = 0;  ///< light workloads without a cpuset
 };
 
-LightCpus light_cpus(const Snapshot& snapshot, WorkloadId but) {
+LightCpus light_cpus(const Snapshot& snapshot, const std::vector<WorkloadId>& but) {
   LightCpus light;
   for (const WorkloadState& state : snapshot.workloads) {
     if (state.footprint.weight != Weight::light) continue;
-    if (state.workload.id != 0 && state.workload.id == but) continue;
+    if (std::ranges::find(but, state.workload.id) != but.end()) continue;
     if (state.workload.cpus.empty())
       ++light.elsewhere;
     else
@@ -79,7 +80,7 @@ CpuChoice choose_cpus(const Snapshot& snapshot, const Policy& policy, const Stee
   }
   std::string reason = asked;
   if (wanted.avoid_light) {
-    const LightCpus light = light_cpus(snapshot, place.owner);
+    const LightCpus light = light_cpus(snapshot, place.owners);
     const CpuSet avoided = common(cpus, light.cpus);
     if (avoided == cpus)
       return {.reason = cpus_text(cpus) + ", all that are left of " + asked +

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "model/snapshot.h"
 #include "policy/policy.h"
@@ -13,7 +14,8 @@ namespace ankus {
 struct Place {
   std::optional<CpuSet> local;  ///< the CPUs of its NUMA nodes; none: it is on no node
   CpuSet allowed;               ///< by its cpuset; empty: everywhere
-  WorkloadId owner = 0;         ///< whose own CPUs need not be avoided for it
+  /// Whose own CPUs need not be avoided for it.
+  std::vector<WorkloadId> owners;
 };
 
 /// The CPUs that a rule's choice comes to, and why these; or none, and why.

@@ -109,13 +109,14 @@ class Wishes {
   /// On a tap, near the CPUs of the VM behind it.
   Place place_of(const DeviceQueues& device) const {
     const WorkloadState* owner = workload_of(snapshot_, device.device);
-    Place place{.owner = owner == nullptr ? 0 : owner->workload.id};
+    Place place;
+    if (owner != nullptr) place.owners.push_back(owner->workload.id);
     if (device.node >= 0) {
       place.local = topology_.usable_on_node(device.node);
       return place;
     }
     const auto worker = std::ranges::find_if(snapshot_.threads, [&](const NetThread& thread) {
-      return thread.device == device.device && !thread.vcpus.empty();
+      return owner != nullptr && thread.may_serve(owner->workload.id) && !thread.vcpus.empty();
     });
     if (worker != snapshot_.threads.end()) place.local = cpus_near(topology_, worker->vcpus);
     return place;
@@ -258,19 +259,21 @@ class Wishes {
 
   // Threads.
 
-  const WorkloadState* owner_of(const NetThread& thread) const {
-    const auto found = std::ranges::find_if(snapshot_.workloads, [&](const WorkloadState& state) {
-      return thread.workload != 0 && state.workload.id == thread.workload;
-    });
-    return found == snapshot_.workloads.end() ? nullptr : &*found;
+  /// Of a VM with several taps all of them: any may be the one whose packets the thread carries.
+  std::vector<const WorkloadState*> owners_of(const NetThread& thread) const {
+    std::vector<const WorkloadState*> owners;
+    for (const WorkloadState& state : snapshot_.workloads)
+      if (thread.may_serve(state.workload.id)) owners.push_back(&state);
+    return owners;
   }
 
   const Rule* vhost_rule(const NetThread& thread) const {
-    const WorkloadState* owner = owner_of(thread);
+    const auto owners = owners_of(thread);
     const auto found = std::ranges::find_if(policy_.rules, [&](const Rule& rule) {
       if (!rule.vhost) return false;
-      return rule.match == Match{} ||
-             (owner != nullptr && matches(rule.match, owner->workload, owner->footprint));
+      return rule.match == Match{} || std::ranges::any_of(owners, [&](const WorkloadState* owner) {
+               return matches(rule.match, owner->workload, owner->footprint);
+             });
     });
     return found == policy_.rules.end() ? nullptr : &*found;
   }
@@ -282,23 +285,41 @@ class Wishes {
   }
 
   void place_vhost(const NetThread& thread, const Rule& rule) {
-    const WorkloadState* owner = owner_of(thread);
+    Place near{.local = cpus_near(topology_, thread.vcpus)};
     std::string why = protection_of(policy_, thread.device);
-    if (why.empty() && owner != nullptr && owner->workload.opted_out)
-      why = "its VM, " + printable(owner->workload.name) + ", has opted out";
+    for (const WorkloadState* owner : owners_of(thread)) {
+      near.owners.push_back(owner->workload.id);
+      if (why.empty() && owner->workload.device)
+        why = protection_of(policy_, *owner->workload.device);
+      if (why.empty() && owner->workload.opted_out)
+        why = "its VM, " + printable(owner->workload.name) + ", has opted out";
+    }
     if (why.empty() && rule.vhost->cpus == Steering::Cpus::numa_local && thread.vcpus.empty())
       why = "where its VM's own threads may run is not known";
     if (!why.empty()) return refuse("place " + thread.name, std::move(why));
-    place(thread, rule, *rule.vhost,
-          {.local = cpus_near(topology_, thread.vcpus), .owner = thread.workload});
+    place(thread, rule, *rule.vhost, std::move(near));
   }
 
   void place(const NetThread& thread, const Rule& rule, const Steering& wanted, Place place) {
     place.allowed = thread.allowed;
     CpuChoice chosen = choose(wanted, place);
     if (chosen.cpus.empty()) return refuse("place " + thread.name, chosen.reason);
-    wish(knob::ThreadAffinity{.tid = thread.tid, .started = thread.started, .name = thread.name},
-         std::move(chosen.cpus), rule_text(rule) + chosen.reason);
+    const knob::ThreadAffinity knob{
+        .tid = thread.tid, .started = thread.started, .name = thread.name};
+    if (is_pinned(thread) && thread.affinity != chosen.cpus &&
+        held_setting(snapshot_, knob) == nullptr)
+      return refuse("place " + thread.name, "somebody else has pinned it to CPUs " +
+                                                to_text(thread.affinity) + " of the CPUs " +
+                                                to_text(thread.allowed) +
+                                                " of its cpuset, which is honoured");
+    wish(knob, std::move(chosen.cpus), rule_text(rule) + chosen.reason);
+  }
+
+  /// To less than its cpuset allows, by somebody; a kernel thread stays off quiet CPUs by itself.
+  bool is_pinned(const NetThread& thread) const {
+    const CpuSet quiet = united(topology_.isolated, topology_.nohz_full);
+    return !thread.affinity.empty() &&
+           !without(without(thread.allowed, thread.affinity), quiet).empty();
   }
 
   const Snapshot& snapshot_;

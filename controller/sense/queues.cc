@@ -145,7 +145,6 @@ void QueueSensor::read_irqs(const Device& device, DeviceQueues& found) {
         if (napi.irq != 0 && queue.napi == napi.napi)
           (queue.receives ? told[napi.irq].receive : told[napi.irq].transmit) = queue.queue;
 
-  const CpuSet online = sysfs_.online_cpus();
   std::map<DeviceIrq, bool> managed_before = std::exchange(known(device).managed, {});
   for (const DeviceIrq& irq : *irqs) {
     const auto asked = managed_before.find(irq);
@@ -153,7 +152,6 @@ void QueueSensor::read_irqs(const Device& device, DeviceQueues& found) {
         asked != managed_before.end() ? asked->second : is_unmovable_irq(procfs_, irq.number);
     known(device).managed.emplace(irq, managed);
     const std::string proc = procfs_.root + "/irq/" + std::to_string(irq.number);
-    const CpuSet affinity = list_at(proc + "/smp_affinity_list");
     const auto counts = read_file_head(sysfs_.root + "/kernel/irq/" + std::to_string(irq.number) +
                                        "/per_cpu_count");
     const auto found_told = told.find(irq.number);
@@ -164,8 +162,7 @@ void QueueSensor::read_irqs(const Device& device, DeviceQueues& found) {
          .name = irq.name,
          .receive_queue = serves.receive,
          .transmit_queue = serves.transmit,
-         .affinity = affinity,
-         .by_default = is_default_affinity(procfs_, irq.number, affinity, online),
+         .affinity = list_at(proc + "/smp_affinity_list"),
          .effective = list_at(proc + "/effective_affinity_list"),
          .managed = managed,
          .per_second = counts ? rate(device, "irq " + irq.name, sum_of(*counts)) : 0});

@@ -290,6 +290,31 @@ TEST(Irqs, IrqbalanceIsAskedFirstToLeaveThemAlone) {
   EXPECT_EQ(desired.wishes[0].setting, Setting(BannedIrqs{.irqs = {40, 41, 42, 43}}));
 }
 
+TEST(Vhost, APinnedWorkerIsSomebodysWish) {
+  Snapshot snapshot = example::steerable_host();
+  NetThread& worker = snapshot.threads[0];
+  worker.affinity = cpus("0-5");
+  const Policy policy = rule("vhost = { cpus = \"4-7\" }");
+  EXPECT_THAT(why_not(evaluate(snapshot, policy)),
+              ElementsAre("place vhost-1200: somebody else has pinned it to CPUs 0-5 of the CPUs "
+                          "0-7 of its cpuset, which is honoured"));
+  EXPECT_THAT(evaluate(snapshot, policy).wishes, IsEmpty());
+  worker.affinity = cpus("4-7");
+  EXPECT_THAT(why_not(evaluate(snapshot, policy)), IsEmpty()) << "where it should be already";
+  // Kernel threads keep off quiet CPUs by themselves.
+  worker.affinity = cpus("0-5");
+  snapshot.host.topology.isolated = cpus("6");
+  snapshot.host.topology.nohz_full = cpus("7");
+  EXPECT_EQ(thread_cpus(evaluate(snapshot, policy)), cpus("4-5"));
+  snapshot.host.topology.isolated = {};
+  EXPECT_THAT(evaluate(snapshot, policy).wishes, IsEmpty());
+  // And what we pinned is ours.
+  snapshot = example::steerable_host();
+  example::carry_out(snapshot, evaluate(snapshot, policy).wishes);
+  ASSERT_EQ(snapshot.threads[0].affinity, cpus("4-7"));
+  EXPECT_EQ(thread_cpus(evaluate(snapshot, rule("vhost = { cpus = \"2-3\" }"))), cpus("2-3"));
+}
+
 TEST(Vhost, ThreadsAreInsideTheirCpuset) {
   Snapshot snapshot = example::steerable_host();
   const Policy policy =
@@ -329,6 +354,30 @@ TEST(Vhost, OptedOutOrProtectedIsLeftAlone) {
                                rule("vhost = { cpus = \"4-7\" }",
                                     "[guard]\nprotect = { devices = [\"tap*\"] }\n"))),
               ElementsAre("place vhost-1200: guard.protect.devices has \"tap*\", which covers it"));
+}
+
+TEST(Vhost, OfAVmWithSeveralTapsAWorkerMayServeAnyOfThem) {
+  Snapshot snapshot = example::steerable_host();
+  WorkloadState second = snapshot.workloads[2];
+  second.workload.id = 77;
+  second.workload.name = "build, second tap";
+  second.workload.device = Device{.name = "tap1", .ifindex = 70};
+  snapshot.workloads[2].footprint.weight = Weight::light;
+  second.footprint.weight = Weight::heavy;
+  second.workload.cpus = snapshot.workloads[2].workload.cpus = cpus("4-5");
+  snapshot.workloads.push_back(second);
+  snapshot.threads[0].other_workloads = {77};
+  const Policy policy = rule(
+      "match = { kind = \"vm\", footprint = \"heavy\" }\n"
+      "vhost = { cpus = \"4-7\", avoid = \"light\" }");
+  EXPECT_EQ(thread_cpus(evaluate(snapshot, policy)), cpus("4-7")) << "and its own CPUs are its own";
+  snapshot.workloads.back().workload.opted_out = true;
+  EXPECT_THAT(why_not(evaluate(snapshot, policy)),
+              ElementsAre("place vhost-1200: its VM, build, second tap, has opted out"));
+  snapshot.workloads.back().workload.opted_out = false;
+  EXPECT_THAT(why_not(evaluate(snapshot, rule("vhost = { cpus = \"4-7\" }",
+                                              "[guard]\nprotect = { devices = [\"tap1\"] }\n"))),
+              ElementsAre("place vhost-1200: guard.protect.devices has \"tap1\", which covers it"));
 }
 
 TEST(Napi, ThreadsOfADevice) {
