@@ -10,8 +10,25 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define PASS_ON -1 /* TCX_NEXT, and TC_ACT_UNSPEC for cls_bpf */
 
-static __always_inline int load(void *context, __u32 offset, void *to, __u32 length) {
-  return (int)bpf_skb_load_bytes_relative(context, offset, to, length, BPF_HDR_START_NET);
+/* From the linear part, where headers nearly always are: it saves three helper calls a packet. */
+static __always_inline int load(struct packet *p, __u32 offset, void *to, __u32 length) {
+  struct __sk_buff *skb = p->context;
+  void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+  __u32 at = p->link_header + offset;
+
+  if (p->direct && at <= 256 && data + at + length <= end) {
+    __builtin_memcpy(to, data + at, length);
+    return 0;
+  }
+  return (int)bpf_skb_load_bytes_relative(skb, offset, to, length, BPF_HDR_START_NET);
+}
+
+/* tc programs see the link layer's header first, also at ingress. Is IP where it is expected? */
+static __always_inline int finds_ip(const struct packet *p, const struct __sk_buff *skb) {
+  const __u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+  data += p->link_header;
+  return data + 1 <= end && *data >> 4 == (skb->protocol == bpf_htons(ANKUS_P_IP) ? 4 : 6);
 }
 
 static __always_inline __u64 packet_cgroup(void *context) { return bpf_skb_cgroup_id(context); }
@@ -30,7 +47,9 @@ static __always_inline int begin(struct packet *p, struct __sk_buff *skb, __u32 
   p->device = device_at(skb->ifindex);
   if (!p->device || p->device->role != role) return 0;
   p->from_ifindex = skb->ingress_ifindex;
-  p->length = skb->len > p->device->header_bytes ? skb->len - p->device->header_bytes : 0;
+  p->link_header = p->device->header_bytes & 15;
+  p->direct = finds_ip(p, skb);
+  p->length = skb->len > p->link_header ? skb->len - p->link_header : 0;
   p->now = now_jiffies();
   return 1;
 }

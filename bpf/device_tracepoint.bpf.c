@@ -9,8 +9,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-static __always_inline int load(void *context, __u32 offset, void *to, __u32 length) {
-  struct sk_buff *skb = context;
+static __always_inline int load(struct packet *p, __u32 offset, void *to, __u32 length) {
+  struct sk_buff *skb = p->context;
   return (int)bpf_probe_read_kernel(to, length, skb->head + skb->network_header + offset);
 }
 

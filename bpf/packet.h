@@ -11,8 +11,6 @@
 #define ANKUS_P_IP 0x0800
 #define ANKUS_P_IPV6 0x86DD
 
-/* Reads from the network header on; 0 = read. */
-static __always_inline int load(void *context, __u32 offset, void *to, __u32 length);
 /* The cgroup of the local socket that sends the packet, 0 if none does. */
 static __always_inline __u64 packet_cgroup(void *context);
 
@@ -30,20 +28,25 @@ struct packet {
   struct ankus_flow_key key;
   int direction; /* 0: from a to b */
   __u32 ifindex, from_ifindex;
-  __u32 length; /* layer 3 */
+  __u32 link_header; /* bytes of it in front of layer 3, where the hook shows it */
+  int direct;        /* the headers can be read where they are */
+  __u32 length;      /* layer 3 */
   __u32 now;
   int begins, ends; /* TCP: a SYN, a FIN or RST */
 };
 
+/* Reads from the network header on; 0 = read. */
+static __always_inline int load(struct packet *p, __u32 offset, void *to, __u32 length);
+
 /* Skips IPv6 extension headers; returns the transport header's offset, 0 for a later fragment. */
-static __always_inline __u32 skip_extensions(void *context, __u8 *next) {
+static __always_inline __u32 skip_extensions(struct packet *p, __u8 *next) {
   __u32 offset = 40;
   __u8 header[4];
   int i;
 
   for (i = 0; i < 4; i++) {
     if (*next != 0 && *next != 43 && *next != 60 && *next != 44) return offset;
-    if (load(context, offset, header, sizeof header)) return 0;
+    if (load(p, offset, header, sizeof header)) return 0;
     if (*next == 44) { /* fragment: 8 bytes; ports only in the first */
       if (bpf_ntohs(*(__be16 *)(header + 2)) & 0xfff8) {
         *next = header[0];
@@ -66,7 +69,7 @@ static __always_inline int parse(struct packet *p, __be16 protocol) {
   __u8 next;
 
   if (protocol == bpf_htons(ANKUS_P_IP)) {
-    if (load(p->context, 0, header, 20)) return 0;
+    if (load(p, 0, header, 20)) return 0;
     next = header[9];
     if (!(bpf_ntohs(*(__be16 *)(header + 6)) & 0x1fff)) transport = (header[0] & 15) * 4;
     ((__u32 *)source)[2] = ((__u32 *)target)[2] = bpf_htonl(0xffff);
@@ -74,18 +77,18 @@ static __always_inline int parse(struct packet *p, __be16 protocol) {
     ((__u32 *)target)[3] = *(__u32 *)(header + 16);
     p->key.family = 4;
   } else if (protocol == bpf_htons(ANKUS_P_IPV6)) {
-    if (load(p->context, 6, &next, 1) || load(p->context, 8, source, 16) || load(p->context, 24, target, 16))
+    if (load(p, 6, &next, 1) || load(p, 8, source, 16) || load(p, 24, target, 16))
       return 0;
-    transport = skip_extensions(p->context, &next);
+    transport = skip_extensions(p, &next);
     p->key.family = 6;
   } else {
     return 0;
   }
   if (transport && (next == 6 || next == 17 || next == 132 || next == 136 || next == 33))
-    if (load(p->context, transport, ports, sizeof ports)) return 0;
+    if (load(p, transport, ports, sizeof ports)) return 0;
   if (transport && next == 6) {
     __u8 flags = 0;
-    if (load(p->context, transport + 13, &flags, 1)) return 0;
+    if (load(p, transport + 13, &flags, 1)) return 0;
     p->begins = flags & 2;
     p->ends = flags & 5;
   }

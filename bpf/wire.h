@@ -76,7 +76,7 @@ struct ankus_device {
   __u32 role;
   __u32 owner;        /* of a workload's device */
   __u32 flags;
-  __u32 header_bytes; /* link layer header in front of layer 3: 14, or 0 on tun */
+  __u32 header_bytes; /* link layer header in front of layer 3: 14, or 0 where there are no Ethernet frames */
   __u32 fast_bytes;   /* the fast rule's threshold per window, for this link's rate */
   __u32 admission_per_jiffy; /* bytes one workload may put into slow classes */
   __u32 admission_burst;

@@ -41,8 +41,6 @@ std::uint32_t free_ifindex(const std::vector<Link>& links) {
   return highest + 100'000;
 }
 
-std::uint32_t header_bytes(const Link& link) { return link.kind == "tun" && !link.tap ? 0 : 14; }
-
 }  // namespace
 
 Result<std::unique_ptr<Observer>> Observer::open(Options options) {
@@ -290,7 +288,7 @@ void Observer::attach_workloads() {
     const auto link =
         std::ranges::find(snapshot_.links, ifindex, [](const Link& l) { return l.device.ifindex; });
     SensedDevice row{.ifindex = ifindex, .owner = state.workload.id};
-    if (link != snapshot_.links.end()) row.header_bytes = header_bytes(*link);
+    if (link != snapshot_.links.end()) row.header_bytes = link->header_bytes;
     const auto known = devices_.find(ifindex);
     if (known != devices_.end() && known->second == row) continue;
     auto done = table_.set_device(row);
@@ -344,7 +342,7 @@ Result<void> Observer::follow(const FlowRules& rules, const std::set<std::uint32
     if (!row.ifb) row.table_rows = table_rows_of(link.device);
     const auto known =
         std::ranges::find(snapshot_.links, ifindex, [](const Link& l) { return l.device.ifindex; });
-    if (known != snapshot_.links.end()) row.header_bytes = header_bytes(*known);
+    if (known != snapshot_.links.end()) row.header_bytes = known->header_bytes;
     if (const auto it = devices_.find(ifindex); it == devices_.end() || it->second != row) {
       if (done = table_.set_device(row); !done) return done;
       devices_[ifindex] = row;

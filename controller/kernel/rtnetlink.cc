@@ -6,6 +6,7 @@
 #include <linux/net_namespace.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -87,6 +88,7 @@ std::optional<RtLink> parse_link(std::span<const std::byte> message) {
   RtLink link{.ifindex = static_cast<std::uint32_t>(body->ifi_index),
               .up = (body->ifi_flags & IFF_UP) != 0,
               .loopback = (body->ifi_flags & IFF_LOOPBACK) != 0};
+  if (body->ifi_type != ARPHRD_ETHER && body->ifi_type != ARPHRD_LOOPBACK) link.header_bytes = 0;
   for (const NetlinkAttribute& attribute : attributes_of(message, sizeof *body)) {
     switch (attribute.type) {
       case IFLA_IFNAME: link.name = text_in(attribute.payload); break;

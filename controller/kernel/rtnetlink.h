@@ -20,7 +20,8 @@ struct RtLink {
   std::string kind;  ///< IFLA_INFO_KIND, "" for hardware
   bool up = false;
   bool loopback = false;
-  bool tap = false;  ///< kind "tun" that carries Ethernet frames
+  bool tap = false;                 ///< kind "tun" that carries Ethernet frames
+  std::uint32_t header_bytes = 14;  ///< in front of layer 3: 0 where there are no Ethernet frames
   std::uint32_t mtu = 0;
   std::uint32_t transmit_queues = 1;
   std::uint32_t master_ifindex = 0;

@@ -25,6 +25,7 @@ struct Link {
       false;         ///< or carries, below bonds, VLANs and bridges, a device that has one;
                      ///< only where the queue is: then not the bond, VLAN or bridge itself
   bool tap = false;  ///< kind "tun" that carries Ethernet frames: a VM's, if a process holds it
+  std::uint32_t header_bytes = 14;  ///< in front of layer 3: 0 where there are no Ethernet frames
   std::optional<BitRate> speed;  ///< what the driver reports; veth and cloud NICs report nonsense
   std::uint32_t mtu = 0;
   std::uint32_t transmit_queues = 1;

@@ -75,6 +75,7 @@ std::vector<Link> join_links(std::span<const RtLink> links, std::span<const RtQd
         .up = link.up,
         .has_default_route = std::ranges::binary_search(uplinks, link.ifindex),
         .tap = link.tap,
+        .header_bytes = link.header_bytes,
         .mtu = link.mtu,
         .transmit_queues = link.transmit_queues,
         .root_kind = "noqueue",

@@ -36,7 +36,7 @@ CpuSet isolated_partitions(const std::string& cgroup) {
   for (const std::string& name : read_directory(cgroup).value_or(std::vector<std::string>())) {
     const std::string below = cgroup + "/" + name;
     const auto partition = read_file_head(below + "/cpuset.cpus.partition");
-    if (!partition) continue;  // also of what is no cgroup
+    if (!partition) continue;                        // also of what is no cgroup
     const std::string_view kind = trim(*partition);  // "isolated invalid (...)" is none
     if (kind == "isolated") all = united(all, list_in(below + "/cpuset.cpus.effective"));
     if (kind == "isolated" || kind == "root") all = united(all, isolated_partitions(below));

@@ -54,6 +54,8 @@ TEST(RtnetlinkLink, ReadsVethTapTunAndLoopback) {
   EXPECT_EQ(links[2].lower_nsid, -1);
   EXPECT_EQ(links[3].kind, "tun");
   EXPECT_FALSE(links[3].tap);
+  EXPECT_EQ(links[2].header_bytes, 14U);
+  EXPECT_EQ(links[3].header_bytes, 0U) << "no Ethernet frames";
 }
 
 TEST(RtnetlinkQdisc, TellsRootFromClsact) {
