@@ -87,14 +87,16 @@ Result<void> EffectProbe::begin(nanoseconds length, MonotonicTime now,
                                  false, one_in.value_or(kHeavyOneIn));
       !done)
     return done;
-  observer_->sample_tcp(1);
+  rtt_one_in_ = observer_->sample_tcp(1) ? 1 : Observer::kTcpOneIn;
   until_ = now + length;
   return {};
 }
 
 void EffectProbe::end() {
   if (sensor_) sensor_->end();
-  if (until_) observer_->sample_tcp(Observer::kTcpOneIn);
+  // If that fails, more is measured than need be, and nothing is believed of it.
+  if (until_) (void)observer_->sample_tcp(Observer::kTcpOneIn);
+  rtt_one_in_ = Observer::kTcpOneIn;
   until_.reset();
 }
 
@@ -179,7 +181,8 @@ Result<Look> EffectProbe::look(const Snapshot& snapshot, MonotonicTime now) {
          .moved = {usage->second.transmitted.count + usage->second.received.count},
          .elephants = state.footprint.elephants,
          .tcp = tcp[state.workload.id],
-         .rtt = rtt[state.workload.id]});
+         .rtt = rtt[state.workload.id],
+         .rtt_one_in = rtt_one_in_});
   }
   look.host = host_totals(snapshot);
   return look;

@@ -50,6 +50,7 @@ class EffectProbe {
   std::optional<std::string> trouble_;
   std::optional<NetlinkSocket> socket_;
   std::optional<MonotonicTime> until_;
+  std::uint32_t rtt_one_in_ = Observer::kTcpOneIn;
   LatencyReading reading_;
 };
 

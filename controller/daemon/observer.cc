@@ -151,9 +151,7 @@ Result<TcpReading> Observer::tcp() const {
                                           (why == troubles_.end() ? "" : ": " + why->second));
 }
 
-void Observer::sample_tcp(std::uint32_t one_in) const {
-  if (tcp_) (void)tcp_->sample(one_in);  // fewer samples, which their number tells
-}
+bool Observer::sample_tcp(std::uint32_t one_in) const { return tcp_ && tcp_->sample(one_in); }
 
 /// A connection without a workload's cgroup is its namespace's.
 void Observer::tell_namespaces() {

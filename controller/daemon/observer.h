@@ -68,8 +68,8 @@ class Observer {
   std::uint64_t netns_cookie() const { return netns_cookie_; }
   /// How TCP fares; an Error where this kernel does not tell.
   Result<TcpReading> tcp() const;
-  /// Of so many packets that TCP receives, one tells of its round trip.
-  void sample_tcp(std::uint32_t one_in) const;
+  /// Of so many packets that TCP receives, one tells of its round trip. False: it stays as it was.
+  bool sample_tcp(std::uint32_t one_in) const;
   static constexpr std::uint32_t kTcpOneIn = 16;  ///< what is cheap
   /// Queues are looked at while a policy steers them, and for a while after somebody asked.
   void want_queues(MonotonicTime now);

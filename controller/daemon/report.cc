@@ -254,6 +254,11 @@ json counted(const SegmentSamples& segment) {
   return rows;
 }
 
+std::string_view waits_for(SegmentKind kind) {
+  if (kind == SegmentKind::round_trip) return "answer";
+  return is_on_host(kind) ? "path" : "application";
+}
+
 /// Of each watched workload, segment by segment: before and after.
 json distributions(const Judged& judged) {
   json rows = json::array();
@@ -264,14 +269,13 @@ json distributions(const Judged& judged) {
     for (const SegmentSamples& segment : after.segments) {
       const auto then = std::ranges::find(before->segments, segment.name, &SegmentSamples::name);
       if (then == before->segments.end()) continue;
-      rows.push_back(
-          {{"workload", after.name},
-           {"segment", segment.name},
-           {"waits_for", segment.kind == SegmentKind::application ? "application" : "path"},
-           {"before", counted(*then)},
-           {"after", counted(segment)},
-           {"coverage_before", share_of(then->coverage).of_one},
-           {"coverage_after", share_of(segment.coverage).of_one}});
+      rows.push_back({{"workload", after.name},
+                      {"segment", segment.name},
+                      {"waits_for", waits_for(segment.kind)},
+                      {"before", counted(*then)},
+                      {"after", counted(segment)},
+                      {"coverage_before", share_of(then->coverage).of_one},
+                      {"coverage_after", share_of(segment.coverage).of_one}});
     }
   }
   return rows;

@@ -168,9 +168,9 @@ TrialStep Trials::write_or_drop(MonotonicTime now) {
   before_at_ = now;
   end_window();
   const Proposal proposal = experiments_.running()->proposal;
-  auto missing = unfit(before_, proposal.rule);
+  auto missing = unfit(before_, proposal.rule, lever_of(*plan_));
   if (!missing) {
-    const GateAnswer answer = gate(before_, lever_of(*plan_), proposal.rule.quantile);
+    const GateAnswer answer = gate(before_, lever_of(*plan_), proposal.rule);
     if (!answer.open) missing = answer.text;
   }
   if (!experiments_.may_write(missing, now)) {
@@ -203,7 +203,7 @@ TrialStep Trials::judge_now(MonotonicTime now) {
   const Samples after = window_ ? window_->samples() : Samples{};
   end_window();
   const Proposal proposal = experiments_.running()->proposal;
-  const Verdict verdict = judge(before_, after, proposal.rule);
+  const Verdict verdict = judge(before_, after, proposal.rule, lever_of(*plan_));
   Judged judged{.proposal = proposal,
                 .plan = *plan_,
                 .before = before_,

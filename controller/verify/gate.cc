@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/text.h"
+#include "verify/fitness.h"
 
 namespace ankus {
 namespace {
@@ -65,17 +66,15 @@ class Look {
   const Samples& window_;
 };
 
-std::optional<nanoseconds> longest_wait(const Samples& window, SegmentKind kind, double share) {
+/// Of all light workloads; segments of which too little was measured say nothing.
+std::optional<nanoseconds> longest_wait(const Samples& window, SegmentKind kind,
+                                        const VerifyRule& rule) {
   std::optional<nanoseconds> longest;
   for (const LightSamples& light : window.watched) {
     nanoseconds all{};
     for (const SegmentSamples& segment : light.segments) {
-      if (segment.kind != kind) continue;
-      Histogram pooled;
-      for (const Histogram& slice : segment.slices) pooled += slice;
-      const auto value = quantile(pooled, share);
-      if (!value) continue;
-      all += *value;
+      if (segment.kind != kind || !lack_of(segment, rule).empty()) continue;
+      all += *quantile(pooled(segment), rule.quantile);
       longest = std::max(longest.value_or(nanoseconds::zero()), all);
     }
   }
@@ -100,7 +99,7 @@ std::string other_trouble(const Samples& window, Lever lever) {
 
 std::string_view to_text(Lever lever) { return kLevers[static_cast<std::size_t>(lever)]; }
 
-GateAnswer gate(const Samples& window, Lever lever, double quantile) {
+GateAnswer gate(const Samples& window, Lever lever, const VerifyRule& rule) {
   const HostCounters& host = window.host;
   Look look(window);
   switch (lever) {
@@ -123,8 +122,9 @@ GateAnswer gate(const Samples& window, Lever lever, double quantile) {
   }
   const bool queue_signs = !look.result.found.empty();
   // The path's own latency is a sign for each lever, since each is on the path.
-  const auto path = longest_wait(window, SegmentKind::path, quantile);
-  look.time("path of light workloads", path, kSlowPath);
+  const auto path = std::max(longest_wait(window, SegmentKind::in, rule),
+                             longest_wait(window, SegmentKind::out, rule));
+  look.time("path of light workloads on this host", path, kSlowPath);
 
   GateAnswer answer = std::move(look.result);
   // A queue that fills or overflows is the network's own trouble, whatever else there is.
@@ -137,7 +137,7 @@ GateAnswer gate(const Samples& window, Lever lever, double quantile) {
   } else {
     answer.text = "not tried, no sign that the network path of this host is the trouble: " +
                   join(answer.missing, ", ");
-    const auto application = longest_wait(window, SegmentKind::application, quantile);
+    const auto application = longest_wait(window, SegmentKind::application, rule);
     if (application && path && *application > *path)
       answer.text += "; the packets wait for their application, " +
                      to_text(std::chrono::round<std::chrono::microseconds>(*application));

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/verify_rule.h"
 #include "verify/samples.h"
 
 namespace ankus {
@@ -29,7 +30,8 @@ struct GateAnswer {
 };
 
 /// Pure. Trouble that is not the network's (a CPU that is busy with something else, memory stalls,
-/// workloads that wait for their own applications) closes the gate.
-GateAnswer gate(const Samples& window, Lever lever, double quantile);
+/// workloads that wait for their own applications) closes the gate. How far away the other side is,
+/// and how long it thinks, opens it for nobody: only waiting on this host is a sign.
+GateAnswer gate(const Samples& window, Lever lever, const VerifyRule& rule);
 
 }  // namespace ankus

@@ -13,9 +13,16 @@
 
 namespace ankus {
 
-/// Whom a packet waits for between two probe points: the host's network path, or the application
-/// that has not called read() yet. Only the path is judged.
-enum class SegmentKind { path, application };
+/// Whom a packet waits for between two probe points.
+enum class SegmentKind {
+  in,           ///< the host's network path, towards the workload
+  out,          ///< the same, from it
+  round_trip,   ///< as TCP measures it: the host's path, the network, and the other side's answer
+  application,  ///< has not called read() yet; never judged
+};
+constexpr bool is_on_host(SegmentKind kind) {
+  return kind == SegmentKind::in || kind == SegmentKind::out;
+}
 
 /// What one workload's packets spent between two probe points during one window.
 ///
@@ -24,7 +31,7 @@ enum class SegmentKind { path, application };
 /// few witnesses they are. At least four are needed, ten are better.
 struct SegmentSamples {
   std::string name;  ///< the two points: "qdisc to uplink"; the same text before and after
-  SegmentKind kind = SegmentKind::path;
+  SegmentKind kind = SegmentKind::out;
   std::vector<Histogram> slices;
   Coverage coverage;       ///< of the whole window
   std::uint64_t lost = 0;  ///< packets of the window that were dropped on the way, not in `slices`
@@ -46,10 +53,11 @@ struct TcpHealth {
 struct LightSamples {
   WorkloadId workload = 0;
   std::string name;  ///< for people
-  /// Path segments must not overlap: what is judged is their sum.
+  /// Those on the host must not overlap: what is judged is their sum.
   std::vector<SegmentSamples> segments;
   TcpHealth tcp;
-  Bytes moved;  ///< in the window, both directions
+  std::vector<std::uint64_t> repeated;  ///< packets sent again, slice by slice
+  Bytes moved;                          ///< in the window, both directions
 
   bool operator==(const LightSamples&) const = default;
 };
@@ -71,6 +79,8 @@ struct HeavySamples {
   std::string name;
   std::vector<HeavySlice> slices;
   TcpHealth tcp;  ///< for people; what is judged is in the slices
+  /// Where its packets wait on the host. Not judged; it tells where the queue is, before and after.
+  std::vector<SegmentSamples> segments;
 
   bool operator==(const HeavySamples&) const = default;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "verify/samples_json.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::string_view kKinds[] = {"in", "out", "round trip", "application"};
+
 json histogram_json(const Histogram& histogram) {
   json buckets = json::object();
   for (std::size_t b = 0; b < kHistogramBuckets; ++b)
@@ -24,7 +27,7 @@ json segment_json(const SegmentSamples& segment) {
   json slices = json::array();
   for (const Histogram& slice : segment.slices) slices.push_back(histogram_json(slice));
   return {{"name", printable(segment.name)},
-          {"kind", segment.kind == SegmentKind::path ? "path" : "application"},
+          {"kind", kKinds[static_cast<std::size_t>(segment.kind)]},
           {"slices", std::move(slices)},
           {"measured", segment.coverage.measured},
           {"packets", segment.coverage.packets},
@@ -41,11 +44,9 @@ json tcp_json(const TcpHealth& tcp) {
 json light_json(const LightSamples& light) {
   json segments = json::array();
   for (const SegmentSamples& segment : light.segments) segments.push_back(segment_json(segment));
-  return {{"workload", light.workload},
-          {"name", printable(light.name)},
-          {"segments", std::move(segments)},
-          {"tcp", tcp_json(light.tcp)},
-          {"moved", light.moved.count}};
+  return {{"workload", light.workload},      {"name", printable(light.name)},
+          {"segments", std::move(segments)}, {"tcp", tcp_json(light.tcp)},
+          {"repeated", light.repeated},      {"moved", light.moved.count}};
 }
 
 json heavy_json(const HeavySamples& heavy) {
@@ -55,8 +56,11 @@ json heavy_json(const HeavySamples& heavy) {
                       {"moved", slice.moved.count},
                       {"timeouts", slice.timeouts},
                       {"wanting", slice.wanting}});
+  json segments = json::array();
+  for (const SegmentSamples& segment : heavy.segments) segments.push_back(segment_json(segment));
   return {{"workload", heavy.workload},
           {"name", printable(heavy.name)},
+          {"segments", std::move(segments)},
           {"slices", std::move(slices)},
           {"tcp", tcp_json(heavy.tcp)}};
 }
@@ -188,9 +192,11 @@ SegmentSamples segment_from(const json& object, const std::string& where, std::s
   std::string kind;
   reader.text("name", segment.name);
   reader.text("kind", kind);
-  if (kind != "path" && kind != "application")
-    reader.complain("\"kind\" is neither \"path\" nor \"application\"");
-  segment.kind = kind == "application" ? SegmentKind::application : SegmentKind::path;
+  const auto known = std::ranges::find(kKinds, kind);
+  if (known == std::end(kKinds))
+    reader.complain("\"kind\" is none of \"in\", \"out\", \"round trip\", \"application\"");
+  else
+    segment.kind = static_cast<SegmentKind>(known - std::begin(kKinds));
   reader.list("slices", segment.slices, histogram_from);
   reader.whole("measured", segment.coverage.measured);
   reader.whole("packets", segment.coverage.packets);
@@ -208,6 +214,12 @@ TcpHealth tcp_from(const json& object, const std::string& where, std::string& er
   return tcp;
 }
 
+std::uint64_t count_from(const json& number, const std::string& where, std::string& error) {
+  if (number.is_number_unsigned()) return number.get<std::uint64_t>();
+  if (error.empty()) error = "samples: " + where + " is not a whole number";
+  return 0;
+}
+
 LightSamples light_from(const json& object, const std::string& where, std::string& error) {
   LightSamples light;
   Reader reader(object, where, error);
@@ -215,6 +227,7 @@ LightSamples light_from(const json& object, const std::string& where, std::strin
   reader.text("name", light.name);
   reader.list("segments", light.segments, segment_from);
   reader.below("tcp", light.tcp, tcp_from);
+  reader.list("repeated", light.repeated, count_from);
   reader.whole("moved", light.moved.count);
   return light;
 }
@@ -235,6 +248,7 @@ HeavySamples heavy_from(const json& object, const std::string& where, std::strin
   reader.whole("workload", heavy.workload);
   reader.text("name", heavy.name);
   reader.list("slices", heavy.slices, heavy_slice_from);
+  reader.list("segments", heavy.segments, segment_from);
   reader.below("tcp", heavy.tcp, tcp_from);
   return heavy;
 }

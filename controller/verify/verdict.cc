@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "verify/distribution.h"
+#include "verify/fitness.h"
 
 namespace ankus {
 namespace {
@@ -23,8 +24,6 @@ constexpr nanoseconds kLeastChange = std::chrono::microseconds(20);
 /// that miss the percentile once in five times.
 constexpr double kVisible = 3;
 constexpr double kUnseenRisk = 0.2;
-/// Slices with packets in them; fewer cannot tell chance from effect.
-constexpr std::size_t kLeastSlices = 4;
 /// The busiest are judged; each further comparison makes all of them blunter.
 constexpr std::size_t kMostJudged = 16;
 /// The rest of the distribution may not pay for the watched percentile: so large a share of the
@@ -33,6 +32,12 @@ constexpr double kMuchSlower = 0.1;
 /// Guards count as risen only from here on: several times, a handful, one chance in a thousand.
 constexpr double kGuardRisk = 0.001;
 constexpr std::uint64_t kGuardTimes = 3, kGuardLeast = 10;
+/// Where the queue is, the elephants know. They are measured rarely, but the median of what waits
+/// in a queue is many times that of what does not. It has moved if that took (or gave back) at
+/// least such a share of what the round trips changed by; TCP leaves only a part of its queue to
+/// the qdisc.
+constexpr double kQueueTimes = 3, kQueueShare = 0.05;
+constexpr std::uint64_t kQueuePackets = 20;
 /// A light workload that must repeat so much of what it sends, or loses so much, is starved.
 constexpr double kStarved = 0.1;
 
@@ -73,39 +78,30 @@ bool longer(nanoseconds a, nanoseconds b, double factor) {
   return static_cast<double>(a.count()) > static_cast<double>(b.count()) * factor;
 }
 
-Histogram pooled(const SegmentSamples& segment) {
-  Histogram all;
-  for (const Histogram& slice : segment.slices) all += slice;
-  return all;
-}
-
-/// Why a segment's window says nothing; "" if it does.
-std::string lack_of(const SegmentSamples& segment, const VerifyRule& rule) {
-  const std::uint64_t packets = total(pooled(segment));
-  if (packets < rule.samples)
-    return std::to_string(packets) + " packets measured, " + std::to_string(rule.samples) +
-           " needed";
-  if (const Share covered = share_of(segment.coverage); covered < rule.coverage)
-    return percent(covered.of_one) + " of the packets measured, " + percent(rule.coverage.of_one) +
-           " needed";
-  const auto slices = std::ranges::count_if(
-      segment.slices, [](const Histogram& slice) { return total(slice) > 0; });
-  if (static_cast<std::size_t>(slices) < kLeastSlices)
-    return "packets in " + std::to_string(slices) + " slices, " + std::to_string(kLeastSlices) +
-           " needed";
-  return {};
+/// What is judged of a workload.
+enum class Path { on_host, round_trip };
+bool belongs(const SegmentSamples& segment, Path path) {
+  return path == Path::on_host ? is_on_host(segment.kind) : segment.kind == SegmentKind::round_trip;
 }
 
 /// The first lack among the path's segments that have anything at all; "" if one at least is fit.
-std::string lack_of(const LightSamples& light, const VerifyRule& rule) {
-  std::string first = "no segment of its path was measured";
+std::string lack_of(const LightSamples& light, const VerifyRule& rule, Path path) {
+  std::string first = path == Path::on_host ? "no segment of its path was measured"
+                                            : "TCP has measured no round trip";
   for (const SegmentSamples& segment : light.segments) {
-    if (segment.kind != SegmentKind::path) continue;
+    if (!belongs(segment, path)) continue;
     std::string lack = lack_of(segment, rule);
     if (lack.empty()) return {};
     first = segment.name + ": " + lack;
   }
   return first;
+}
+
+/// Of what a lever is judged by.
+std::string lack_of(const LightSamples& light, const VerifyRule& rule, Lever lever) {
+  std::string lack = lack_of(light, rule, Path::on_host);
+  if (lever == Lever::bandwidth && lack_of(light, rule, Path::round_trip).empty()) return {};
+  return lack;
 }
 
 const SegmentSamples* segment_of(const LightSamples& light, const SegmentSamples& like) {
@@ -133,12 +129,12 @@ struct Segments {
   QuantileBounds bounds_before, bounds_after;
 };
 
-/// One workload: what is common to both windows, compared.
-class OneWorkload {
+/// One workload's path: what is common to both windows, compared.
+class OnePath {
  public:
-  OneWorkload(const LightSamples& before, const LightSamples& after, const VerifyRule& rule,
-              double risk)
-      : rule_(rule), risk_(risk) {
+  OnePath(const LightSamples& before, const LightSamples& after, Path path, const VerifyRule& rule,
+          double risk)
+      : path_(path), rule_(rule), risk_(risk) {
     result_.workload = after.workload;
     result_.name = after.name;
     result_.application_before = application_wait(before, rule.quantile);
@@ -182,7 +178,7 @@ class OneWorkload {
     result_.coverage_before = result_.coverage_after = Share{1.0};
     std::string lacking = "no segment of its path was measured";
     for (const SegmentSamples& one : after.segments) {
-      if (one.kind != SegmentKind::path) continue;
+      if (!belongs(one, path_)) continue;
       const SegmentSamples* other = segment_of(before, one);
       std::string lack = other == nullptr ? "not measured before" : lack_of(*other, rule_);
       if (!lack.empty() && other != nullptr) lack = "before: " + lack;
@@ -250,8 +246,9 @@ class OneWorkload {
 
   std::string figures() const {
     const Comparison& c = result_;
-    return quantile_name(rule_.quantile) + " of its path " + text_of(c.before) + " before, " +
-           text_of(c.after) + " after";
+    return quantile_name(rule_.quantile) +
+           (path_ == Path::on_host ? " of its path on this host " : " of its round trips ") +
+           text_of(c.before) + " before, " + text_of(c.after) + " after";
   }
 
   static std::string why(Effect effect, bool by_bounds, const Lead& quicker, const Lead& slower) {
@@ -268,6 +265,7 @@ class OneWorkload {
     return "no change beyond chance, but a large one could have gone unseen";
   }
 
+  Path path_;
   const VerifyRule& rule_;
   double risk_;
   std::vector<Segments> segments_;
@@ -282,7 +280,7 @@ const LightSamples* find(const std::vector<LightSamples>& all, WorkloadId worklo
 std::uint64_t packets_of(const LightSamples& light) {
   std::uint64_t most = 0;
   for (const SegmentSamples& segment : light.segments)
-    if (segment.kind == SegmentKind::path) most = std::max(most, total(pooled(segment)));
+    if (segment.kind != SegmentKind::application) most = std::max(most, total(pooled(segment)));
   return most;
 }
 
@@ -292,11 +290,12 @@ struct Pair {
 
 /// Workloads that can be compared, those with the most packets first and at most kMostJudged.
 std::vector<Pair> comparable(const std::vector<LightSamples>& before,
-                             const std::vector<LightSamples>& after, const VerifyRule& rule) {
+                             const std::vector<LightSamples>& after, const VerifyRule& rule,
+                             Lever lever) {
   std::vector<Pair> pairs;
   for (const LightSamples& was : before) {
     const LightSamples* is = find(after, was.workload);
-    if (is != nullptr && lack_of(was, rule).empty() && lack_of(*is, rule).empty())
+    if (is != nullptr && lack_of(was, rule, lever).empty() && lack_of(*is, rule, lever).empty())
       pairs.push_back({.before = &was, .after = is});
   }
   std::ranges::stable_sort(pairs, std::greater{}, [](const Pair& pair) {
@@ -306,15 +305,175 @@ std::vector<Pair> comparable(const std::vector<LightSamples>& before,
   return pairs;
 }
 
+/// How much longer, and how much shorter, the elephants wait on this host: where a queue has come
+/// to, and where one has gone from. None: nobody saw them, before or after.
+struct QueueMove {
+  bool known = false;
+  nanoseconds longer{}, shorter{};
+  std::string numbers_longer, numbers_shorter;
+};
+
+QueueMove queue_move(const Samples& before, const Samples& after) {
+  QueueMove move;
+  for (const HeavySamples& is : after.heavy) {
+    const auto was = std::ranges::find(before.heavy, is.workload, &HeavySamples::workload);
+    if (was == before.heavy.end()) continue;
+    for (const SegmentSamples& now : is.segments) {
+      const auto then = std::ranges::find(was->segments, now.name, &SegmentSamples::name);
+      if (then == was->segments.end() || total(pooled(*then)) < kQueuePackets ||
+          total(pooled(now)) < kQueuePackets)
+        continue;
+      move.known = true;
+      const nanoseconds old = *quantile(pooled(*then), 0.5), young = *quantile(pooled(now), 0.5);
+      const std::string numbers = is.name + " waits " + measured(old) + " before, " +
+                                  measured(young) + " after (" + now.name + ", median)";
+      if (young - old > move.longer && longer(young, old, kQueueTimes) &&
+          lead_of_slower(then->slices, now.slices, 1 / kQueueTimes, kGuardRisk).excess > 0) {
+        move.longer = young - old;
+        move.numbers_longer = numbers;
+      }
+      if (old - young > move.shorter && longer(old, young, kQueueTimes) &&
+          lead_of_quicker(then->slices, now.slices, kQueueTimes, kGuardRisk).excess > 0) {
+        move.shorter = old - young;
+        move.numbers_shorter = numbers;
+      }
+    }
+  }
+  return move;
+}
+
+double mean_of(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
+double sum_of(const std::vector<double>& values) {
+  return mean_of(values) * static_cast<double>(values.size());
+}
+
+/// Events that come in swarms are compared slice by slice: a single swarm is no rise.
+bool swarms_rose(const std::vector<double>& before, const std::vector<double>& after) {
+  return sum_of(after) >= static_cast<double>(kGuardLeast) &&
+         mean_of(after) >= mean_of(before) * static_cast<double>(kGuardTimes) &&
+         mean_fell(after, before, kGuardRisk);
+}
+
+struct Part {
+  std::uint64_t bad = 0, all = 0;
+  double share() const { return all > 0 ? static_cast<double>(bad) / static_cast<double>(all) : 0; }
+};
+Part repeated(const LightSamples& light) {
+  return {.bad = light.tcp.retransmits, .all = light.tcp.packets_sent};
+}
+Part lost(const LightSamples& light) {
+  Part part;
+  for (const SegmentSamples& segment : light.segments)
+    if (is_on_host(segment.kind)) {
+      part.bad += segment.lost;
+      part.all = std::max(part.all, total(pooled(segment)));
+    }
+  part.all += part.bad;
+  return part;
+}
+/// Half of what would be a veto by itself, and beyond chance: packets sent again are the network's
+/// doing, never the other side's application's.
+bool half_starved(const LightSamples& before, const LightSamples& after) {
+  const std::vector<double> was(before.repeated.begin(), before.repeated.end()),
+      is(after.repeated.begin(), after.repeated.end());
+  return repeated(after).share() >= kStarved / 2 && swarms_rose(was, is);
+}
+
+/// A round trip ends with the other side's answer, which carries the acknowledgement: by itself it
+/// tells nothing of the network. It is believed where something else says that a queue has moved
+/// between this host and what is behind it, which is what only the round trip sees the whole of.
+Comparison joined(Comparison host, Comparison trip, const QueueMove& queue, const Pair& pair) {
+  const nanoseconds change = std::chrono::abs(trip.after.value - trip.before.value);
+  const auto part =
+      nanoseconds(static_cast<std::int64_t>(static_cast<double>(change.count()) * kQueueShare));
+  // Round trips contain the path on this host, if nothing else saw it.
+  if (host.packets_before == 0 && trip.effect == Effect::no_effect) return trip;
+  const bool came = queue.longer > part, went = queue.shorter > part;
+  const auto because = [&](Comparison one, const std::string& why) {
+    one.reason += "; " + why;
+    return one;
+  };
+  const auto with = [&](Comparison one, Effect effect, const std::string& why) {
+    one.effect = effect;
+    return because(std::move(one), why);
+  };
+  switch (trip.effect) {
+    case Effect::harmed:
+      if (went)
+        return because(trip, "the queue is not on this host any more: " + queue.numbers_shorter);
+      if (half_starved(*pair.before, *pair.after))
+        return because(trip, "and it sends " + percent(repeated(*pair.after).share()) +
+                                 " of its packets again, " +
+                                 percent(repeated(*pair.before).share()) + " before");
+      if (host.effect == Effect::harmed && !came) return host;
+      if (host.effect == Effect::helped && queue.known) return host;
+      return with(trip, Effect::inconclusive,
+                  "but nothing tells the network from a slower other side");
+    case Effect::helped:
+      if (came) return because(trip, "the queue is on this host now: " + queue.numbers_longer);
+      if (host.effect == Effect::harmed || host.effect == Effect::helped) return host;
+      return with(trip, Effect::inconclusive,
+                  "but nothing tells the network from a quicker other side");
+    case Effect::no_effect:
+    case Effect::inconclusive: break;
+  }
+  // The queue has moved, and the whole, which other things change too, does not show it.
+  if (host.effect == Effect::harmed && came)
+    return with(trip, Effect::inconclusive,
+                "what waits on this host now waited behind it: " + queue.numbers_longer);
+  if (host.effect == Effect::helped && went)
+    return with(trip, Effect::inconclusive,
+                "what waited on this host waits behind it now: " + queue.numbers_shorter);
+  return host;
+}
+
+/// The comparisons of one pair: their number decides how blunt each is.
+class Comparer {
+ public:
+  Comparer(const VerifyRule& rule, Lever lever, std::size_t pairs)
+      : rule_(rule),
+        lever_(lever),
+        risk_(kRisk / static_cast<double>(std::max<std::size_t>(1, pairs)) / 2 /
+              (lever == Lever::bandwidth ? 2 : 1)) {}
+
+  Comparison of(const Pair& pair, const Background& background, const QueueMove& queue) const {
+    const bool has_trips = lever_ == Lever::bandwidth && fit(pair, Path::round_trip);
+    Comparison trip;
+    if (has_trips) trip = path_of(pair, Path::round_trip).judged({}, rule_.margin.of_one);
+    Comparison host = path_of(pair, Path::on_host).judged(background, rule_.margin.of_one);
+    if (!has_trips) return host;
+    return joined(std::move(host), std::move(trip), queue, pair);
+  }
+  Comparison of_control(const Pair& pair) const {
+    Comparison one = path_of(pair, Path::on_host).judged({}, 0);
+    one.control = true;
+    return one;
+  }
+
+ private:
+  bool fit(const Pair& pair, Path path) const {
+    return lack_of(*pair.before, rule_, path).empty() && lack_of(*pair.after, rule_, path).empty();
+  }
+  OnePath path_of(const Pair& pair, Path path) const {
+    return {*pair.before, *pair.after, path, rule_, risk_};
+  }
+
+  const VerifyRule& rule_;
+  Lever lever_;
+  double risk_;
+};
+
 std::vector<Comparison> control_group(const Samples& before, const Samples& after,
                                       const VerifyRule& rule) {
   std::vector<Comparison> all;
-  const auto pairs = comparable(before.control, after.control, rule);
-  for (const Pair& pair : pairs) {
-    const double risk = kRisk / static_cast<double>(pairs.size()) / 2;
-    all.push_back(OneWorkload(*pair.before, *pair.after, rule, risk).judged({}, 0));
-    all.back().control = true;
-  }
+  const auto pairs = comparable(before.control, after.control, rule, Lever::receive);
+  const Comparer compare(rule, Lever::receive, pairs.size());
+  for (const Pair& pair : pairs) all.push_back(compare.of_control(pair));
   return all;
 }
 
@@ -353,12 +512,6 @@ std::vector<double> heavy_rates(const Samples& window) {
   return rates;
 }
 
-double mean_of(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return values.empty() ? 0 : sum / static_cast<double>(values.size());
-}
-
 /// Bytes per second of everything that was sampled.
 double load_of(const Samples& window) {
   double bytes = 0;
@@ -390,34 +543,6 @@ std::vector<double> heavy_timeouts(const Samples& window) {
   return sums;
 }
 
-double sum_of(const std::vector<double>& values) {
-  return mean_of(values) * static_cast<double>(values.size());
-}
-
-/// Events that come in swarms are compared slice by slice: a single swarm is no rise.
-bool swarms_rose(const std::vector<double>& before, const std::vector<double>& after) {
-  return sum_of(after) >= static_cast<double>(kGuardLeast) &&
-         mean_of(after) >= mean_of(before) * static_cast<double>(kGuardTimes) &&
-         mean_fell(after, before, kGuardRisk);
-}
-
-struct Part {
-  std::uint64_t bad = 0, all = 0;
-  double share() const { return all > 0 ? static_cast<double>(bad) / static_cast<double>(all) : 0; }
-};
-Part repeated(const LightSamples& light) {
-  return {.bad = light.tcp.retransmits, .all = light.tcp.packets_sent};
-}
-Part lost(const LightSamples& light) {
-  Part part;
-  for (const SegmentSamples& segment : light.segments)
-    if (segment.kind == SegmentKind::path) {
-      part.bad += segment.lost;
-      part.all = std::max(part.all, total(pooled(segment)));
-    }
-  part.all += part.bad;
-  return part;
-}
 bool starved(const Part& before, const Part& after) {
   return after.bad >= kGuardLeast && after.share() >= kStarved &&
          after.share() >= before.share() * static_cast<double>(kGuardTimes);
@@ -482,10 +607,11 @@ Load load_change(const Samples& before, const Samples& after, const VerifyRule& 
           .numbers = measured(was) + " before, " + measured(is) + " after"};
 }
 
-std::vector<std::string> rules_of(const VerifyRule& rule, std::size_t judged, bool control) {
+std::vector<std::string> rules_of(const VerifyRule& rule, Lever lever, std::size_t judged,
+                                  bool control) {
   const std::string name = quantile_name(rule.quantile), margin = to_text(rule.margin);
   std::vector<std::string> rules{
-      "watched: " + name + " of the path of " + std::to_string(judged) +
+      "watched: " + name + " of the path on this host of " + std::to_string(judged) +
           " light workloads, waiting for the application left out; " +
           std::to_string(rule.samples) + " packets and " + to_text(rule.coverage) +
           " of them measured, before and after",
@@ -505,6 +631,11 @@ std::vector<std::string> rules_of(const VerifyRule& rule, std::size_t judged, bo
           " times as much as before",
       "doubts: all traffic together fell by more than " + to_text(rule.veto) +
           " (then nothing is credited) or rose likewise (then nothing is charged)"};
+  if (lever == Lever::bandwidth)
+    rules.push_back(
+        "round trips, of which the other side's application is a part, count where the elephants' "
+        "queue came to this host or went from it; longer ones also where " +
+        percent(kStarved / 2) + " of the packets were sent again");
   if (control) rules.push_back("what the untouched workloads did at the same time is taken off");
   return rules;
 }
@@ -519,30 +650,28 @@ std::optional<Effect> effect_from_text(std::string_view text) {
   return std::nullopt;
 }
 
-std::optional<std::string> unfit(const Samples& window, const VerifyRule& rule) {
+std::optional<std::string> unfit(const Samples& window, const VerifyRule& rule, Lever lever) {
   if (window.watched.empty()) return "no light workload is there to be watched";
   std::string first;
   for (const LightSamples& light : window.watched) {
-    std::string lack = lack_of(light, rule);
+    std::string lack = lack_of(light, rule, lever);
     if (lack.empty()) return std::nullopt;
     if (first.empty()) first = light.name + ": " + lack;
   }
   return first;
 }
 
-Verdict judge(const Samples& before, const Samples& after, const VerifyRule& rule) {
-  const std::vector<Pair> pairs = comparable(before.watched, after.watched, rule);
+Verdict judge(const Samples& before, const Samples& after, const VerifyRule& rule, Lever lever) {
+  const std::vector<Pair> pairs = comparable(before.watched, after.watched, rule, lever);
   Verdict verdict{.comparisons = control_group(before, after, rule),
                   .vetoes = vetoes_of(before, after, rule)};
   const Background background = background_of(verdict.comparisons);
-  verdict.rules = rules_of(rule, pairs.size(), !verdict.comparisons.empty());
+  verdict.rules = rules_of(rule, lever, pairs.size(), !verdict.comparisons.empty());
 
   std::vector<Comparison> judged;
-  for (const Pair& pair : pairs) {
-    const double risk = kRisk / static_cast<double>(pairs.size()) / 2;
-    judged.push_back(
-        OneWorkload(*pair.before, *pair.after, rule, risk).judged(background, rule.margin.of_one));
-  }
+  const Comparer compare(rule, lever, pairs.size());
+  const QueueMove queue = queue_move(before, after);
+  for (const Pair& pair : pairs) judged.push_back(compare.of(pair, background, queue));
   const auto count = [&](Effect effect) {
     return static_cast<std::size_t>(std::ranges::count(judged, effect, &Comparison::effect));
   };
@@ -554,10 +683,10 @@ Verdict judge(const Samples& before, const Samples& after, const VerifyRule& rul
   // A workload that was fit before and is not any more: starved, or simply done.
   std::size_t silent = 0, fit_before = 0;
   for (const LightSamples& was : before.watched) {
-    if (!lack_of(was, rule).empty()) continue;
+    if (!lack_of(was, rule, lever).empty()) continue;
     ++fit_before;
     const LightSamples* is = find(after.watched, was.workload);
-    const std::string lack = is == nullptr ? "it is gone" : lack_of(*is, rule);
+    const std::string lack = is == nullptr ? "it is gone" : lack_of(*is, rule, lever);
     if (lack.empty()) continue;
     if (silent++ == 0)
       verdict.doubts.push_back(
@@ -576,7 +705,7 @@ Verdict judge(const Samples& before, const Samples& after, const VerifyRule& rul
     verdict.reason = verdict.vetoes.front().rule + ": " + verdict.vetoes.front().numbers;
   } else if (judged.empty()) {
     verdict.reason = fit_before == 0
-                         ? "before: " + unfit(before, rule).value_or("nothing to compare")
+                         ? "before: " + unfit(before, rule, lever).value_or("nothing to compare")
                          : verdict.doubts.front().numbers;
   } else if (count(Effect::harmed) > 0) {
     verdict.effect = load.busier ? Effect::inconclusive : Effect::harmed;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/verify_rule.h"
+#include "verify/gate.h"
 #include "verify/samples.h"
 
 namespace ankus {
@@ -23,7 +24,8 @@ struct Bounded {
   bool operator==(const Bounded&) const = default;
 };
 
-/// One light workload before and after: the watched percentile, summed over its path's segments.
+/// One light workload before and after: the watched percentile, summed over the segments of its
+/// path on this host, or of its round trip and its way in, whichever decided.
 struct Comparison {
   WorkloadId workload = 0;
   std::string name;
@@ -59,10 +61,13 @@ struct Verdict {
   bool operator==(const Verdict&) const = default;
 };
 
-/// Pure and deterministic. docs/verification.md says the rule in one page.
-Verdict judge(const Samples& before, const Samples& after, const VerifyRule& rule);
+/// Pure and deterministic. docs/verification.md says the rule in one page. Only bandwidth can move
+/// a queue from behind the host into it: only there round trips have a say.
+Verdict judge(const Samples& before, const Samples& after, const VerifyRule& rule,
+              Lever lever = Lever::bandwidth);
 
 /// Whether a window has enough in it to be a baseline; else why not, for people.
-std::optional<std::string> unfit(const Samples& window, const VerifyRule& rule);
+std::optional<std::string> unfit(const Samples& window, const VerifyRule& rule,
+                                 Lever lever = Lever::bandwidth);
 
 }  // namespace ankus

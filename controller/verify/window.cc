@@ -49,7 +49,9 @@ std::optional<T> median(std::vector<T> values) {
 SegmentSamples segment_samples(const std::vector<Look>& looks, const Row& row) {
   const LatencySegmentInfo& info = info_of(row.second);
   SegmentSamples samples{.name = info.name,
-                         .kind = info.application ? SegmentKind::application : SegmentKind::path};
+                         .kind = info.application        ? SegmentKind::application
+                                 : info.towards_workload ? SegmentKind::in
+                                                         : SegmentKind::out};
   const SegmentLatency none{};
   for (std::size_t i = 1; i < looks.size(); ++i) {
     const SegmentLatency* later = row_of(looks[i].latency, row);
@@ -66,9 +68,9 @@ SegmentSamples segment_samples(const std::vector<Look>& looks, const Row& row) {
   return samples;
 }
 
-/// What TCP has measured by itself, look by look. Each sample is one.
+/// What TCP has measured by itself, look by look; covered as far as it was asked to tell.
 SegmentSamples round_trips(const std::vector<Look>& looks, WorkloadId workload) {
-  SegmentSamples samples{.name = "round trip", .kind = SegmentKind::path};
+  SegmentSamples samples{.name = "round trip", .kind = SegmentKind::round_trip};
   for (std::size_t i = 1; i < looks.size(); ++i) {
     const WorkloadTotals* later = totals_of(looks[i], workload);
     const WorkloadTotals* earlier = totals_of(looks[i - 1], workload);
@@ -76,7 +78,9 @@ SegmentSamples round_trips(const std::vector<Look>& looks, WorkloadId workload) 
     if (later != nullptr && earlier != nullptr)
       slice = difference(later->rtt, earlier->rtt).value_or(later->rtt);
     const std::uint64_t measured = total(slice);
-    samples.coverage += Coverage{.measured = measured, .packets = measured};
+    const std::uint64_t one_in = std::max(
+        {std::uint32_t{1}, later ? later->rtt_one_in : 1, earlier ? earlier->rtt_one_in : 1});
+    samples.coverage += Coverage{.measured = measured, .packets = measured * one_in};
     samples.slices.push_back(slice);
   }
   return samples;
@@ -87,9 +91,16 @@ bool is_judged(LatencySegment segment) {
   return !info_of(segment).spans_others && segment != LatencySegment::send;
 }
 
-bool is_part_of_round_trip(LatencySegment segment) {
-  const LatencySegmentInfo& info = info_of(segment);
-  return !info.application && (!info.towards_workload || segment == LatencySegment::host_in);
+/// What was measured of each workload. A sensor whose window is over says nothing any more.
+std::map<WorkloadId, std::vector<Row>> rows_of(const std::vector<Look>& looks) {
+  std::map<WorkloadId, std::vector<Row>> rows;
+  const auto seen = std::ranges::find_if(looks.rbegin(), looks.rend(), [](const Look& look) {
+    return !look.latency.segments.empty();
+  });
+  if (seen == looks.rend()) return rows;
+  for (const SegmentLatency& s : seen->latency.segments)
+    if (is_judged(s.segment)) rows[s.workload].emplace_back(s.workload, s.segment);
+  return rows;
 }
 
 }  // namespace
@@ -102,10 +113,7 @@ Samples SampleWindow::samples() const {
   const Look &first = looks_.front(), &last = looks_.back();
   samples.length = last.at - first.at;
 
-  std::map<WorkloadId, std::vector<Row>> rows;
-  for (const SegmentLatency& s : last.latency.segments)
-    if (is_judged(s.segment)) rows[s.workload].emplace_back(s.workload, s.segment);
-
+  std::map<WorkloadId, std::vector<Row>> rows = rows_of(looks_);
   for (const WorkloadTotals& now : last.workloads) {
     const WorkloadTotals* then = totals_of(first, now.workload);
     if (then == nullptr) continue;  // came meanwhile: nothing to compare with
@@ -115,16 +123,23 @@ Samples SampleWindow::samples() const {
                          .name = now.name,
                          .tcp = tcp,
                          .moved = {growth(now.moved.count, then->moved.count)}};
-      SegmentSamples trips = round_trips(looks_, now.workload);
-      const bool tcp_measures = trips.coverage.measured > 0;
       for (const Row& row : rows[now.workload])
-        if (!tcp_measures || !is_part_of_round_trip(row.second))
-          light.segments.push_back(segment_samples(looks_, row));
-      if (tcp_measures) light.segments.push_back(std::move(trips));
+        light.segments.push_back(segment_samples(looks_, row));
+      if (SegmentSamples trips = round_trips(looks_, now.workload); trips.coverage.measured > 0)
+        light.segments.push_back(std::move(trips));
+      for (std::size_t i = 1; i < looks_.size(); ++i) {
+        const WorkloadTotals* later = totals_of(looks_[i], now.workload);
+        const WorkloadTotals* earlier = totals_of(looks_[i - 1], now.workload);
+        light.repeated.push_back(later != nullptr && earlier != nullptr
+                                     ? growth(later->tcp.retransmits, earlier->tcp.retransmits)
+                                     : 0);
+      }
       if (!light.segments.empty()) samples.watched.push_back(std::move(light));
       continue;
     }
     HeavySamples heavy{.workload = now.workload, .name = now.name, .tcp = tcp};
+    for (const Row& row : rows[now.workload])
+      if (!info_of(row.second).application) heavy.segments.push_back(segment_samples(looks_, row));
     for (std::size_t i = 1; i < looks_.size(); ++i) {
       const WorkloadTotals* later = totals_of(looks_[i], now.workload);
       const WorkloadTotals* earlier = totals_of(looks_[i - 1], now.workload);

@@ -20,7 +20,8 @@ struct WorkloadTotals {
   Bytes moved;
   std::uint32_t elephants = 0;  ///< open now
   TcpHealth tcp;
-  Histogram rtt;  ///< TCP's round trips, as far as they were sampled
+  Histogram rtt;                 ///< TCP's round trips, as far as they were sampled
+  std::uint32_t rtt_one_in = 1;  ///< of so many packets one tells of its round trip now
 
   bool operator==(const WorkloadTotals&) const = default;
 };
@@ -45,11 +46,8 @@ struct Look {
 
 /// Makes Samples of the looks during one window, a slice from each look to the next. All looks must
 /// be at readings of one window of the latency sensor. Light workloads are watched, heavy and mixed
-/// ones may veto; by their weight at the last look.
-///
-/// The path of a workload that TCP measures is its round trip and the way in to its sockets: what
-/// the host does to what it sends is a part of the round trip, and so is the queue that an action
-/// may have moved from behind the host into it. Of others, what the host adds is all there is.
+/// ones may veto; by their weight at the last look. A turn that comes late may find the sensor's
+/// window over: what was seen until then stays.
 class SampleWindow {
  public:
   void add(Look look);

@@ -17,18 +17,25 @@ constexpr unsigned kChunk = 15'000;
 constexpr nanoseconds kTimeout = milliseconds(300);
 constexpr nanoseconds kSlice = seconds(1);
 constexpr double kSmallMouseQueue = 64'000;
+/// The kernel acknowledges by itself what is not answered by then (TCP_DELACK_MIN, net/tcp.h).
+constexpr nanoseconds kDelayedAcknowledgement = milliseconds(40);
+/// Of so many of the elephants' packets one is measured.
+constexpr unsigned kHeavyOneIn = 16;
 
 struct Packet {
   bool mouse = false;
   unsigned workload = 0, flow = 0;  ///< of mice: connection
   unsigned bytes = 0;
-  nanoseconds queued{};
+  nanoseconds queued{}, sent{};
   std::uint64_t request = 0;  ///< of mice: which of the connection's requests it carries
+  unsigned tries = 0;         ///< of mice: how often it was sent before
 };
 
 enum class What {
   mouse_sends,
   link_free,
+  beyond_free,
+  answer,
   response,
   served,
   ack,
@@ -46,6 +53,7 @@ struct Event {
   unsigned workload = 0, flow = 0;
   unsigned tries = 0;
   std::uint64_t request = 0;
+  nanoseconds sent{};  ///< of a request that was sent once only; else 0: no round trip is measured
   bool operator>(const Event& other) const {
     return std::pair(at, order) > std::pair(other.at, other.order);
   }
@@ -62,6 +70,7 @@ struct Workload {
   Mice mice;
   nanoseconds stack_free{}, application_free{};
   std::vector<std::uint64_t> requests;  ///< of each connection: the one that is not answered yet
+  std::vector<std::uint64_t> acknowledged;  ///< of each: the last that the other side has
 };
 
 class Model {
@@ -69,8 +78,9 @@ class Model {
   explicit Model(const Scene& scene)
       : scene_(scene), random_(scene.seed), side_(scene.before), flows_(scene.elephants.flows) {
     for (const Mice& mice : scene.mice)
-      workloads_.push_back(
-          {.mice = mice, .requests = std::vector<std::uint64_t>(mice.connections, 1)});
+      workloads_.push_back({.mice = mice,
+                            .requests = std::vector<std::uint64_t>(mice.connections, 1),
+                            .acknowledged = std::vector<std::uint64_t>(mice.connections, 0)});
     prepare(before_);
     prepare(after_);
   }
@@ -107,14 +117,15 @@ class Model {
   }
 
   void post(nanoseconds at, What what, unsigned workload = 0, unsigned flow = 0, unsigned tries = 0,
-            std::uint64_t request = 0) {
+            std::uint64_t request = 0, nanoseconds sent = {}) {
     events_.push({.at = at,
                   .order = order_++,
                   .what = what,
                   .workload = workload,
                   .flow = flow,
                   .tries = tries,
-                  .request = request});
+                  .request = request,
+                  .sent = sent});
   }
 
   // --- what is measured ------------------------------------------------------------------------
@@ -123,15 +134,23 @@ class Model {
     window.length = scene_.window;
     const auto slices = static_cast<std::size_t>(scene_.window / kSlice);
     for (unsigned w = 0; w < workloads_.size(); ++w) {
-      LightSamples light{.workload = w + 1, .name = "mice-" + std::to_string(w + 1)};
-      for (const char* name : {"qdisc to uplink", "uplink to socket", "socket to read"})
-        light.segments.push_back({.name = name, .slices = std::vector<Histogram>(slices)});
-      light.segments.back().kind = SegmentKind::application;
+      LightSamples light{.workload = w + 1,
+                         .name = "mice-" + std::to_string(w + 1),
+                         .repeated = std::vector<std::uint64_t>(slices)};
+      for (const auto& [name, kind] : {std::pair{"qdisc to uplink", SegmentKind::out},
+                                       {"uplink to socket", SegmentKind::in},
+                                       {"socket to read", SegmentKind::application},
+                                       {"round trip", SegmentKind::round_trip}})
+        light.segments.push_back(
+            {.name = name, .kind = kind, .slices = std::vector<Histogram>(slices)});
       (workloads_[w].mice.by_the_uplink ? window.watched : window.control).push_back(light);
     }
     if (!flows_.empty()) {
       window.heavy.push_back({.workload = 1000, .name = "elephants"});
       window.heavy.back().slices.resize(slices, {.length = kSlice, .wanting = false});
+      window.heavy.back().segments.push_back({.name = "qdisc to uplink",
+                                              .kind = SegmentKind::out,
+                                              .slices = std::vector<Histogram>(slices)});
     }
   }
 
@@ -158,6 +177,15 @@ class Model {
     ++samples.coverage.measured;
     ++samples.coverage.packets;
   }
+  void measure_elephant(nanoseconds value) {
+    std::size_t slice = 0;
+    Samples* window = window_now(slice);
+    if (window == nullptr || ++elephants_sent_ % kHeavyOneIn != 0) return;
+    SegmentSamples& samples = window->heavy.front().segments.front();
+    samples.slices[slice].add(value);
+    ++samples.coverage.measured;
+    ++samples.coverage.packets;
+  }
   void count_mouse(unsigned workload, bool again, bool timeout, bool lost) {
     std::size_t slice = 0;
     Samples* window = window_now(slice);
@@ -165,6 +193,7 @@ class Model {
     LightSamples& samples = *light(*window, workload);
     ++samples.tcp.packets_sent;
     samples.tcp.retransmits += again;
+    samples.repeated[slice] += again;
     samples.tcp.timeouts += timeout;
     samples.segments[0].lost += lost;
     if (!lost) samples.moved.count += workloads_[workload].mice.packet_bytes * 2;
@@ -191,7 +220,7 @@ class Model {
   // --- the uplink ------------------------------------------------------------------------------
 
   double bytes_per_second() const { return static_cast<double>(scene_.rate.bytes_per_second()); }
-  nanoseconds time_of(unsigned bytes, double share = 1) const {
+  nanoseconds time_of(unsigned bytes, double share) const {
     return nanoseconds(std::llround(bytes / (bytes_per_second() * share) * 1e9));
   }
   double queue_bytes() const {
@@ -236,15 +265,44 @@ class Model {
     queues_[q].pop_front();
     queued_bytes_[q] -= packet.bytes;
     if (is_limited(q)) allowed_[q] = now_ + time_of(packet.bytes, side_.limit);
-    link_free_ = now_ + time_of(packet.bytes);
+    link_free_ = now_ + time_of(packet.bytes, side_.uplink);
     post(link_free_, What::link_free);
-    if (packet.mouse) {
+    if (packet.mouse)
       measure(packet.workload, 0, now_ - packet.queued);
-      post(link_free_ + scene_.round_trip, What::response, packet.workload, packet.flow, 0,
-           packet.request);
+    else
+      measure_elephant(now_ - packet.queued);
+    if (!scene_.narrow_beyond)
+      arrive(packet, link_free_);
+    else
+      enter_beyond(packet);
+  }
+
+  /// A queue that knows no mice. When it is full, what comes is lost and the host hears nothing.
+  void enter_beyond(const Packet& packet) {
+    if (beyond_bytes_ + packet.bytes > queue_bytes()) {
+      if (!packet.mouse)
+        post(now_ + scene_.queue + scene_.elephants.round_trip, What::loss_seen, 0, packet.flow);
+      return;
+    }
+    beyond_bytes_ += packet.bytes;
+    beyond_.push_back(packet);
+    if (beyond_.size() == 1) post(link_free_ + time_of(packet.bytes, 1), What::beyond_free);
+  }
+  void leave_beyond() {
+    const Packet packet = beyond_.front();
+    beyond_.pop_front();
+    beyond_bytes_ -= packet.bytes;
+    if (!beyond_.empty()) post(now_ + time_of(beyond_.front().bytes, 1), What::beyond_free);
+    arrive(packet, now_);
+  }
+
+  void arrive(const Packet& packet, nanoseconds at) {
+    if (packet.mouse) {
+      post(at + scene_.round_trip / 2, What::answer, packet.workload, packet.flow, packet.tries,
+           packet.request, packet.tries == 0 ? packet.sent : nanoseconds());
     } else {
       count_elephant(packet.bytes, false);
-      post(link_free_ + scene_.elephants.round_trip, What::ack, 0, packet.flow);
+      post(at + scene_.elephants.round_trip, What::ack, 0, packet.flow);
     }
   }
 
@@ -269,16 +327,19 @@ class Model {
 
   // --- mice ------------------------------------------------------------------------------------
 
-  /// TCP sends again what is not answered in time, whether it was lost or only waits.
+  /// TCP sends again what is not acknowledged in time, whether it was lost or only waits.
   void send_mouse(const Event& event) {
     Workload& workload = workloads_[event.workload];
     const Mice& mice = workload.mice;
     const std::uint64_t request = workload.requests[event.flow];
-    if (event.tries > 0 && event.request != request) return;  // answered meanwhile
+    if (event.tries > 0 &&
+        (event.request != request || workload.acknowledged[event.flow] == event.request))
+      return;
     if (!mice.by_the_uplink) {  // another way out of the host, never full
       count_mouse(event.workload, false, false, false);
       measure(event.workload, 0, microseconds(2) + exponential(microseconds(5)));
-      post(now_ + scene_.round_trip, What::response, event.workload, event.flow, 0, request);
+      post(now_ + scene_.round_trip / 2, What::answer, event.workload, event.flow, 0, request,
+           now_);
       return;
     }
     const bool queued = enqueue({.mouse = true,
@@ -286,10 +347,27 @@ class Model {
                                  .flow = event.flow,
                                  .bytes = mice.packet_bytes,
                                  .queued = now_,
-                                 .request = request});
+                                 .sent = now_,
+                                 .request = request,
+                                 .tries = event.tries});
     count_mouse(event.workload, event.tries > 0, event.tries > 0, !queued);
     const nanoseconds wait = kTimeout * (1 << std::min(event.tries, 5U));
     post(now_ + wait, What::mouse_sends, event.workload, event.flow, event.tries + 1, request);
+  }
+
+  /// The other side. Its answer carries the acknowledgement, unless it takes its time.
+  void answer(const Event& event) {
+    Workload& workload = workloads_[event.workload];
+    if (workload.acknowledged[event.flow] == event.request) return;  // a copy
+    workload.acknowledged[event.flow] = event.request;
+    const auto mean = nanoseconds(std::llround(
+        static_cast<double>(workload.mice.other_side.count()) * side_.other_side_factor));
+    const nanoseconds back = scene_.round_trip / 2, thinks = exponential(mean);
+    if (event.sent > nanoseconds())
+      measure(event.workload, 3,
+              now_ + std::min(thinks, kDelayedAcknowledgement) + back - event.sent);
+    post(now_ + thinks + back, What::response, event.workload, event.flow, event.tries,
+         event.request);
   }
 
   /// The receive path: one CPU, which now and then does something else.
@@ -350,6 +428,8 @@ class Model {
       case What::link_free:
         if (event.at == wake_) wake_ = {};
         return serve();
+      case What::beyond_free: return leave_beyond();
+      case What::answer: return answer(event);
       case What::mouse_sends: return send_mouse(event);
       case What::response: return receive(event);
       case What::served:
@@ -378,8 +458,9 @@ class Model {
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::uint64_t order_ = 0;
   nanoseconds now_{}, link_free_{}, wake_{}, allowed_[2]{};
-  std::deque<Packet> queues_[2];
-  double queued_bytes_[2] = {0, 0};
+  std::deque<Packet> queues_[2], beyond_;
+  double queued_bytes_[2] = {0, 0}, beyond_bytes_ = 0;
+  unsigned elephants_sent_ = 0;
   Samples before_, after_;
 };
 

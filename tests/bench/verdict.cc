@@ -60,7 +60,9 @@ double offered(const Scene& scene) {
   for (const Mice& mice : scene.mice)
     if (mice.by_the_uplink)
       bytes += mice.connections * mice.packet_bytes /
-               std::chrono::duration<double>(mice.pause + mice.service + scene.round_trip).count();
+               std::chrono::duration<double>(mice.pause + mice.service + mice.other_side +
+                                             scene.round_trip)
+                   .count();
   return bytes / static_cast<double>(scene.rate.bytes_per_second());
 }
 
@@ -76,10 +78,12 @@ Scene loaded(Chance& chance, std::uint64_t seed) {
                           .pause = chance.time(milliseconds(60), milliseconds(250)),
                           .packet_bytes = chance.whole(100, 1400),
                           .service = chance.time(microseconds(50), microseconds(600)),
+                          .other_side = chance.time(microseconds(100), milliseconds(10)),
                           .by_the_uplink = w < watched});
   scene.elephants = {.flows = chance.whole(2, 12),
                      .round_trip = chance.time(milliseconds(1), milliseconds(20))};
   scene.stall = chance.time(microseconds(200), milliseconds(3));
+  scene.round_trip = chance.time(microseconds(200), milliseconds(30));
   // Mice that fill the link themselves are elephants.
   const double fill = offered(scene) / 0.1;
   if (fill > 1)
@@ -98,6 +102,19 @@ Scene bursty(Chance& chance, std::uint64_t seed) {
   scene.elephants.on = chance.time(milliseconds(200), seconds(3));
   scene.elephants.off = chance.time(milliseconds(200), seconds(3));
   return scene;
+}
+
+/// The narrow place is behind the host, which sends ten times as fast.
+Scene beyond(Chance& chance, std::uint64_t seed) {
+  Scene scene = loaded(chance, seed);
+  scene.narrow_beyond = true;
+  return scene;
+}
+constexpr Side kUnshaped{.uplink = 10};
+constexpr Side kShaped{.discipline = Discipline::mice_first, .uplink = 0.95};
+Side with_other_side(Side side, double factor) {
+  side.other_side_factor = factor;
+  return side;
 }
 
 struct Variant {
@@ -123,6 +140,8 @@ const std::vector<Variant>& variants() {
        [](Chance& c, std::uint64_t s) {
          return with(loaded(c, s), {.discipline = fifo}, {.discipline = mice_first});
        }},
+      {"good", "elephants yield, the narrow place behind the host", Effect::helped,
+       [](Chance& c, std::uint64_t s) { return with(beyond(c, s), kUnshaped, kShaped); }},
       {"bad", "mice starved by elephants first", Effect::harmed,
        [](Chance& c, std::uint64_t s) {
          return with(loaded(c, s), {.discipline = fifo}, {.discipline = elephants_first});
@@ -142,6 +161,8 @@ const std::vector<Variant>& variants() {
          return with(loaded(c, s), {.discipline = fifo},
                      {.discipline = elephants_limited, .limit = c.scale(0.02, 0.3)});
        }},
+      {"bad", "protection taken away, the narrow place behind the host", Effect::harmed,
+       [](Chance& c, std::uint64_t s) { return with(beyond(c, s), kShaped, kUnshaped); }},
       {"no effect", "nothing changed under load", Effect::no_effect,
        [](Chance& c, std::uint64_t s) { return with(loaded(c, s), {}, {}); }},
       {"no effect", "elephants yield where there are none", Effect::no_effect,
@@ -154,6 +175,8 @@ const std::vector<Variant>& variants() {
        }},
       {"no effect", "nothing changed, elephants come and go", Effect::no_effect,
        [](Chance& c, std::uint64_t s) { return with(bursty(c, s), {}, {}); }},
+      {"no effect", "nothing changed, the narrow place behind the host", Effect::no_effect,
+       [](Chance& c, std::uint64_t s) { return with(beyond(c, s), kUnshaped, kUnshaped); }},
       {"confounded", "nothing changed, the application slows down", Effect::no_effect,
        [](Chance& c, std::uint64_t s) {
          return with(loaded(c, s), {}, {.service_factor = c.scale(3, 20)});
@@ -176,6 +199,65 @@ const std::vector<Variant>& variants() {
          return with(loaded(c, s), {.discipline = mice_first, .service_factor = c.scale(2, 8)},
                      {.discipline = fifo});
        }},
+      {"confounded", "nothing changed, the other side slows down", Effect::no_effect,
+       [](Chance& c, std::uint64_t s) {
+         return with(loaded(c, s), {}, with_other_side({}, c.scale(3, 20)));
+       },
+       true},
+      {"confounded", "nothing changed, the other side speeds up", Effect::no_effect,
+       [](Chance& c, std::uint64_t s) {
+         return with(loaded(c, s), with_other_side({}, c.scale(3, 20)), {});
+       },
+       true},
+      {"confounded", "no elephants, the other side slows down", Effect::no_effect,
+       [](Chance& c, std::uint64_t s) {
+         return with(quiet(c, s), {}, with_other_side({}, c.scale(3, 20)));
+       },
+       true},
+      {"confounded", "no elephants, the other side speeds up", Effect::no_effect,
+       [](Chance& c, std::uint64_t s) {
+         return with(quiet(c, s), with_other_side({}, c.scale(3, 20)), {});
+       },
+       true},
+      {"confounded", "elephants come and go, the other side slows down", Effect::no_effect,
+       [](Chance& c, std::uint64_t s) {
+         return with(bursty(c, s), {}, with_other_side({}, c.scale(3, 20)));
+       },
+       true},
+      {"confounded", "behind the host: nothing changed, the other side slows down",
+       Effect::no_effect,
+       [](Chance& c, std::uint64_t s) {
+         return with(beyond(c, s), kUnshaped, with_other_side(kUnshaped, c.scale(3, 20)));
+       },
+       true},
+      {"confounded", "behind the host: nothing changed, the other side speeds up",
+       Effect::no_effect,
+       [](Chance& c, std::uint64_t s) {
+         return with(beyond(c, s), with_other_side(kUnshaped, c.scale(3, 20)), kUnshaped);
+       },
+       true},
+      {"confounded", "elephants yield, the other side slows down", Effect::helped,
+       [](Chance& c, std::uint64_t s) {
+         return with(loaded(c, s), {.discipline = fifo},
+                     with_other_side({.discipline = mice_first}, c.scale(3, 20)));
+       }},
+      {"confounded", "protection taken away, the other side speeds up", Effect::harmed,
+       [](Chance& c, std::uint64_t s) {
+         return with(loaded(c, s), with_other_side({.discipline = mice_first}, c.scale(3, 20)),
+                     {.discipline = fifo});
+       }},
+      // What the one takes the other gives: that the whole became no quicker is all that is known.
+      {"confounded", "behind the host: elephants yield, the other side slows down", Effect::helped,
+       [](Chance& c, std::uint64_t s) {
+         return with(beyond(c, s), kUnshaped, with_other_side(kShaped, c.scale(3, 20)));
+       },
+       true},
+      {"confounded", "behind the host: protection taken away, the other side speeds up",
+       Effect::harmed,
+       [](Chance& c, std::uint64_t s) {
+         return with(beyond(c, s), with_other_side(kShaped, c.scale(3, 20)), kUnshaped);
+       },
+       true},
   };
   return all;
 }

@@ -164,7 +164,7 @@ TEST_F(TrialsOnKernel, AHarmfulPolicyIsUndoneByItself) {
 }
 
 TEST_F(TrialsOnKernel, WhatIsOnTrialDoesNotOutliveTheDaemon) {
-  begin("beyond");  // a queue behind the host: the mice's round trips are a sign
+  begin("here");  // a queue on the host: what its mice wait there is a sign
   const std::string masks = rps();
   host_->write_policy(kRps);
   serve();

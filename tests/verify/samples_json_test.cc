@@ -19,6 +19,11 @@ Samples full() {
   samples.watched.front().segments.front().lost = 4;
   samples.watched.front().tcp = {
       .packets_sent = 10, .retransmits = 2, .timeouts = 1, .bytes_delivered = 999};
+  samples.watched.front().repeated = {0, 2, 0};
+  samples.watched.front().segments.front().kind = SegmentKind::in;
+  samples.watched.front().segments.push_back(
+      segment_of("round trip", slices_of({}, milliseconds(9), 40), SegmentKind::round_trip));
+  samples.heavy.front().segments = {segment_of("qdisc", slices_of({}, milliseconds(3), 40))};
   samples.heavy.front().slices[2].wanting = false;
   samples.heavy.front().slices[3].timeouts = 7;
   samples.host = {.softnet_drops = 1,
@@ -52,8 +57,9 @@ TEST(SamplesJson, SaysWhatIsWrongWhere) {
     return read ? std::string("none") : read.error().text;
   };
   EXPECT_THAT(error_of("/watched/0/moved", -1), HasSubstr("\"moved\" is not a whole number"));
-  EXPECT_THAT(error_of("/watched/0/segments/0/kind", "x"), HasSubstr("neither \"path\" nor"));
+  EXPECT_THAT(error_of("/watched/0/segments/0/kind", "x"), HasSubstr("\"kind\" is none of \"in\""));
   EXPECT_THAT(error_of("/watched/0/segments/0/slices/0", {{"256", 1}}), HasSubstr("no bucket"));
+  EXPECT_THAT(error_of("/watched/0/repeated/1", -2), HasSubstr("repeated. is not a whole number"));
   EXPECT_THAT(error_of("/heavy", 3), HasSubstr("\"heavy\" is not a list"));
   EXPECT_THAT(error_of("/host/cpu_busy", "all"), HasSubstr("\"cpu_busy\" is not a number"));
   EXPECT_FALSE(samples_from_json(nlohmann::json::array()));

@@ -25,7 +25,7 @@ inline std::vector<Histogram> slices_of(nanoseconds least, nanoseconds mean, int
 }
 
 inline SegmentSamples segment_of(std::string name, std::vector<Histogram> slices,
-                                 SegmentKind kind = SegmentKind::path) {
+                                 SegmentKind kind = SegmentKind::out) {
   SegmentSamples segment{.name = std::move(name), .kind = kind, .slices = std::move(slices)};
   for (const Histogram& slice : segment.slices) segment.coverage.measured += total(slice);
   segment.coverage.packets = segment.coverage.measured;
@@ -48,12 +48,30 @@ inline LightSamples light_of(WorkloadId id, nanoseconds path_mean, int packets =
   return light;
 }
 
+/// The same with round trips, of which TCP has measured as many.
+inline LightSamples light_with_trips(WorkloadId id, nanoseconds path_mean, nanoseconds trip_mean,
+                                     int packets = 3000) {
+  LightSamples light = light_of(id, path_mean, packets);
+  light.segments.push_back(segment_of("round trip",
+                                      slices_of(std::chrono::microseconds(200), trip_mean, packets),
+                                      SegmentKind::round_trip));
+  light.repeated.resize(10);
+  return light;
+}
+
 /// Bytes per second in each of ten seconds.
 inline HeavySamples heavy_of(std::uint64_t bytes_per_second) {
   HeavySamples heavy{.workload = 100, .name = "backup"};
   for (int i = 0; i < 10; ++i)
     // Sawteeth of 4 %, as TCP has them.
     heavy.slices.push_back({.moved = {bytes_per_second - bytes_per_second * (i % 3) / 50}});
+  return heavy;
+}
+
+/// The same, whose packets wait so long in the host's queue; few of them are measured.
+inline HeavySamples heavy_of(std::uint64_t bytes_per_second, nanoseconds waits, int packets = 100) {
+  HeavySamples heavy = heavy_of(bytes_per_second);
+  heavy.segments = {segment_of("qdisc", slices_of(std::chrono::microseconds(5), waits, packets))};
   return heavy;
 }
 

@@ -104,6 +104,111 @@ TEST(Verdict, WaitingForTheApplicationIsNotJudged) {
             Effect::no_effect);
 }
 
+// --- round trips ------------------------------------------------------------------------------
+
+const auto kHere = milliseconds(40);       // elephants in a queue of this host
+const auto kElsewhere = microseconds(15);  // elephants that pass it
+
+TEST(Verdict, ASlowerOtherSideIsNoHarmAndAQuickerOneNoHelp) {
+  for (const auto elephants : {nanoseconds(kHere), nanoseconds(kElsewhere)}) {
+    const Samples quick = window_of({light_with_trips(1, microseconds(50), milliseconds(2))},
+                                    {heavy_of(kFull, elephants)});
+    const Samples slow = window_of({light_with_trips(1, microseconds(50), milliseconds(30))},
+                                   {heavy_of(kFull, elephants)});
+    const Verdict slower = judge(quick, slow, {}), quicker = judge(slow, quick, {});
+    EXPECT_EQ(slower.effect, Effect::inconclusive);
+    EXPECT_THAT(slower.reason, HasSubstr("nothing tells the network from a slower other side"));
+    EXPECT_EQ(quicker.effect, Effect::inconclusive);
+    EXPECT_THAT(quicker.reason, HasSubstr("from a quicker other side"));
+  }
+}
+
+TEST(Verdict, RoundTripsAreBelievedWhereTheQueueHasMoved) {
+  // From behind the host into it: the mice wait a little here, and far less in all.
+  const Samples behind = window_of({light_with_trips(1, microseconds(50), milliseconds(20))},
+                                   {heavy_of(kFull, kElsewhere)});
+  const Samples here = window_of({light_with_trips(1, microseconds(300), milliseconds(1))},
+                                 {heavy_of(kFull, kHere)});
+  const Verdict helped = judge(behind, here, {}), harmed = judge(here, behind, {});
+  EXPECT_EQ(helped.effect, Effect::helped) << helped.reason;
+  EXPECT_THAT(helped.reason, HasSubstr("the queue is on this host now: backup waits"));
+  EXPECT_EQ(harmed.effect, Effect::harmed) << harmed.reason;
+  EXPECT_THAT(harmed.reason, HasSubstr("the queue is not on this host any more"));
+}
+
+TEST(Verdict, AQueueThatMovedIsNoHarmIfTheWholeBecameNoLonger) {
+  const Samples behind = window_of({light_with_trips(1, microseconds(50), milliseconds(20))},
+                                   {heavy_of(kFull, kElsewhere)});
+  const Samples here = window_of({light_with_trips(1, milliseconds(19), milliseconds(20))},
+                                 {heavy_of(kFull, kHere)});
+  EXPECT_EQ(judge(behind, here, {}).effect, Effect::inconclusive);
+  EXPECT_EQ(judge(here, behind, {}).effect, Effect::inconclusive);
+}
+
+TEST(Verdict, AQueueThatCameIsNotChargedWhereTheOtherSideBecameSlower) {
+  const Samples behind = window_of({light_with_trips(1, microseconds(50), milliseconds(5))},
+                                   {heavy_of(kFull, kElsewhere)});
+  const Samples here =
+      window_of({light_with_trips(1, milliseconds(1), milliseconds(20))}, {heavy_of(kFull, kHere)});
+  EXPECT_EQ(judge(behind, here, {}).effect, Effect::inconclusive);
+}
+
+TEST(Verdict, LongerRoundTripsAndPacketsSentAgainAreTheNetworks) {
+  const Samples before = window_of({light_with_trips(1, microseconds(50), milliseconds(2))});
+  Samples after = window_of({light_with_trips(1, microseconds(50), milliseconds(30))});
+  after.watched.front().repeated = {20, 22, 19, 21, 20, 18, 24, 19, 20, 21};
+  after.watched.front().tcp.retransmits = 204;
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::harmed);
+  EXPECT_THAT(judge(before, after, {}).reason, HasSubstr("sends 7% of its packets again, 0%"));
+  EXPECT_EQ(judge(after, before, {}).effect, Effect::inconclusive) << "no credit, no charge";
+  after.watched.front().repeated = {0, 0, 0, 204, 0, 0, 0, 0, 0, 0};
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::inconclusive) << "a single swarm";
+}
+
+TEST(Verdict, WhatTheHostDoesCountsWhateverTheOtherSideDoes) {
+  const Samples quick = window_of({light_with_trips(1, microseconds(50), milliseconds(20))},
+                                  {heavy_of(kFull, kHere)});
+  const Samples slow = window_of({light_with_trips(1, milliseconds(10), milliseconds(20))},
+                                 {heavy_of(kFull, kHere)});
+  EXPECT_EQ(judge(quick, slow, {}).effect, Effect::harmed);
+  EXPECT_EQ(judge(slow, quick, {}).effect, Effect::helped);
+}
+
+TEST(Verdict, OfReceiveQueuesAndCpusRoundTripsSayNothing) {
+  const Samples behind = window_of({light_with_trips(1, microseconds(50), milliseconds(20))},
+                                   {heavy_of(kFull, kElsewhere)});
+  const Samples here =
+      window_of({light_with_trips(1, microseconds(50), milliseconds(1))}, {heavy_of(kFull, kHere)});
+  for (const Lever lever : {Lever::receive, Lever::cpus}) {
+    EXPECT_EQ(judge(behind, here, {}, lever).effect, Effect::no_effect);
+    EXPECT_EQ(judge(here, behind, {}, lever).effect, Effect::no_effect);
+  }
+}
+
+TEST(Verdict, AFewRoundTripsDecideNothing) {
+  // UDP, and a stray connection.
+  LightSamples before = light_of(1, milliseconds(10)), after = light_of(1, microseconds(100));
+  for (LightSamples* light : {&before, &after})
+    light->segments.push_back(
+        segment_of("round trip", slices_of({}, milliseconds(20), 3), SegmentKind::round_trip));
+  EXPECT_EQ(judge(window_of({before}), window_of({after}), {}).effect, Effect::helped);
+  EXPECT_EQ(judge(window_of({after}), window_of({before}), {}).effect, Effect::harmed);
+  EXPECT_EQ(unfit(window_of({before}), {}, Lever::receive), std::nullopt);
+}
+
+TEST(Verdict, WithRoundTripsAloneNoEffectCanBeSeenButNotMore) {
+  const auto only_trips = [](nanoseconds mean) {
+    LightSamples light = light_with_trips(1, microseconds(50), mean);
+    std::erase_if(light.segments, [](const SegmentSamples& s) { return is_on_host(s.kind); });
+    return window_of({light});
+  };
+  const Samples quick = only_trips(milliseconds(2)), slow = only_trips(milliseconds(30));
+  EXPECT_EQ(judge(quick, quick, {}).effect, Effect::no_effect);
+  EXPECT_EQ(judge(quick, slow, {}).effect, Effect::inconclusive);
+  EXPECT_EQ(judge(slow, quick, {}).effect, Effect::inconclusive);
+  EXPECT_THAT(*unfit(quick, {}, Lever::cpus), HasSubstr("no segment of its path was measured"));
+}
+
 TEST(Verdict, WhatUntouchedWorkloadsDidTooIsTakenOff) {
   Samples before = window_of({light_of(1, milliseconds(10))}, {heavy_of(kFull)});
   Samples after = window_of({light_of(1, milliseconds(2))}, {heavy_of(kFull)});

@@ -38,7 +38,7 @@ TEST(SampleWindow, CutsTheWindowIntoSlices) {
   ASSERT_EQ(samples.watched.size(), 1U);
   const SegmentSamples& qdisc = samples.watched[0].segments.at(0);
   EXPECT_EQ(qdisc.name, "qdisc");
-  EXPECT_EQ(qdisc.kind, SegmentKind::path);
+  EXPECT_EQ(qdisc.kind, SegmentKind::out);
   ASSERT_EQ(qdisc.slices.size(), 4U);
   for (const Histogram& slice : qdisc.slices) EXPECT_EQ(total(slice), 10U);  // not the first 100
   EXPECT_EQ(qdisc.coverage, (Coverage{.measured = 40, .packets = 40}));
@@ -61,7 +61,7 @@ TEST(SampleWindow, KeepsWaitingForTheApplicationApart) {
   EXPECT_EQ(samples.watched[0].segments[1].kind, SegmentKind::application);
 }
 
-TEST(SampleWindow, TakesTheRoundTripForAllThatIsAPartOfIt) {
+TEST(SampleWindow, RoundTripsHideNothingOfTheHost) {
   SampleWindow window;
   for (int second = 0; second <= 2; ++second) {
     Look one = look(second, 10, std::chrono::microseconds(5));
@@ -71,11 +71,57 @@ TEST(SampleWindow, TakesTheRoundTripForAllThatIsAPartOfIt) {
     window.add(std::move(one));
   }
   const std::vector<SegmentSamples> segments = window.samples().watched.at(0).segments;
-  ASSERT_EQ(segments.size(), 2U);
-  EXPECT_EQ(segments[0].name, "stack-in");
-  EXPECT_EQ(segments[1].name, "round trip");
-  EXPECT_EQ(segments[1].coverage, (Coverage{.measured = 14, .packets = 14}));
-  EXPECT_EQ(total(segments[1].slices.at(1)), 7U);
+  ASSERT_EQ(segments.size(), 3U) << "one stray round trip of a workload by UDP, too";
+  EXPECT_EQ(segments[0].name, "qdisc");
+  EXPECT_EQ(segments[0].kind, SegmentKind::out);
+  EXPECT_EQ(segments[1].name, "stack-in");
+  EXPECT_EQ(segments[1].kind, SegmentKind::in);
+  EXPECT_EQ(segments[2].name, "round trip");
+  EXPECT_EQ(segments[2].kind, SegmentKind::round_trip);
+  EXPECT_EQ(segments[2].coverage, (Coverage{.measured = 14, .packets = 14}));
+  EXPECT_EQ(total(segments[2].slices.at(1)), 7U);
+}
+
+TEST(SampleWindow, RoundTripsOfWhichFewWereAskedForAreNotCovered) {
+  SampleWindow window;
+  for (int second = 0; second <= 2; ++second) {
+    Look one = look(second, 10, std::chrono::microseconds(5));
+    one.workloads[0].rtt.add(milliseconds(1), static_cast<std::uint64_t>(second) * 10);
+    one.workloads[0].rtt_one_in = second < 2 ? 1 : 16;
+    window.add(std::move(one));
+  }
+  EXPECT_EQ(window.samples().watched.at(0).segments.at(1).coverage,
+            (Coverage{.measured = 20, .packets = 10 + 160}));
+}
+
+TEST(SampleWindow, ALookAfterTheSensorsWindowTakesNothingAway) {
+  SampleWindow window;
+  for (int second = 0; second <= 4; ++second)
+    window.add(
+        look(second, 10 + static_cast<std::uint64_t>(second) * 10, std::chrono::microseconds(50)));
+  Look late = look(9, 0, {});
+  late.latency = {};
+  window.add(std::move(late));
+  const SegmentSamples qdisc = window.samples().watched.at(0).segments.at(0);
+  EXPECT_EQ(qdisc.coverage, (Coverage{.measured = 40, .packets = 40}));
+  ASSERT_EQ(qdisc.slices.size(), 5U);
+  EXPECT_EQ(total(qdisc.slices.back()), 0U);
+}
+
+TEST(SampleWindow, TellsWhereElephantsWaitAndWhatIsSentAgain) {
+  SampleWindow window;
+  for (int second = 0; second <= 2; ++second) {
+    Look one = look(second, 10, std::chrono::microseconds(5));
+    SegmentLatency waits{.workload = kElephant, .segment = LatencySegment::qdisc};
+    waits.histogram.add(milliseconds(20), static_cast<std::uint64_t>(second));
+    one.latency.segments.push_back(waits);
+    one.workloads[0].tcp.retransmits = static_cast<std::uint64_t>(second * second);
+    window.add(std::move(one));
+  }
+  const Samples samples = window.samples();
+  ASSERT_EQ(samples.heavy.at(0).segments.size(), 1U);
+  EXPECT_EQ(total(samples.heavy[0].segments[0].slices.at(1)), 1U);
+  EXPECT_EQ(samples.watched.at(0).repeated, (std::vector<std::uint64_t>{1, 3}));
 }
 
 TEST(SampleWindow, SaysNothingOfWhoCameMeanwhile) {
