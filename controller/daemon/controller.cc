@@ -86,7 +86,9 @@ Controller::Controller(Parts parts, LoadedPolicies policies)
                                MonotonicTime now) { return probe_.begin(length, now); },
                .look = [this](const Snapshot& snapshot,
                               MonotonicTime now) { return probe_.look(snapshot, now); },
-               .end = [this] { probe_.end(); }}) {}
+               .end = [this] { probe_.end(); },
+               .host = [this](const Snapshot& snapshot) { return probe_.host_totals(snapshot); }}) {
+}
 
 Mode Controller::mode() const { return parts_.options.mode.value_or(policies_.policy.mode); }
 
@@ -250,6 +252,7 @@ void Controller::enforce(const Plan& plan, MonotonicTime now) {
       return;
   }
   if (parts.experiment.actions.empty()) return;
+  trials_.look_for_signs(parts.experiment, rule, snapshot_, now);
   if (auto why = trials_.refusal(parts.experiment, now)) {
     if (id_of(parts.experiment) != audited_plan_)
       audit("plan", id_of(parts.experiment), "not tried now: " + *why);

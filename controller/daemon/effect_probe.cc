@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "kernel/procfs.h"
+#include "kernel/rtnetlink.h"
 #include "kernel/tc.h"
 #include "sense/topology.h"
 
@@ -39,6 +40,16 @@ std::optional<nanoseconds> parse_memory_pressure(std::string_view text) {
       return std::chrono::microseconds(microseconds);
   }
   return std::nullopt;
+}
+
+void take_cpus(HostTotals& totals, const std::vector<Cpu>& cpus) {
+  const auto busiest =
+      std::ranges::max_element(cpus, {}, [](const Cpu& c) { return c.busy.of_one; });
+  if (busiest == cpus.end()) return;
+  totals.cpu_busy = busiest->busy;
+  totals.cpu_softirq = busiest->softirq;
+  totals.most_softirq =
+      std::ranges::max_element(cpus, {}, [](const Cpu& c) { return c.softirq.of_one; })->softirq;
 }
 
 std::uint32_t one_in_for(const Snapshot& snapshot, nanoseconds length) {
@@ -127,15 +138,20 @@ HostTotals EffectProbe::host_totals(const Snapshot& snapshot) {
   }
   if (const auto pressure = read_file_head(proc.root + "/pressure/memory"))
     totals.memory_stalled = parse_memory_pressure(*pressure);
-  for (const Cpu& cpu : snapshot.host.topology.cpus) {
-    totals.cpu_busy = std::max(totals.cpu_busy.value_or(Share{}), cpu.busy);
-    totals.cpu_softirq = std::max(totals.cpu_softirq.value_or(Share{}), cpu.softirq);
-  }
+  take_cpus(totals, snapshot.host.topology.cpus);
   if (!socket_) {
     auto socket = NetlinkSocket::open(NETLINK_ROUTE);
     if (!socket) return totals;
     socket_ = std::move(*socket);
   }
+  const auto is_uplink = [&](std::uint32_t ifindex) {
+    return std::ranges::any_of(snapshot.links, [&](const Link& link) {
+      return link.device.ifindex == ifindex && link.has_default_route;
+    });
+  };
+  if (const auto links = read_links(*socket_))
+    for (const RtLink& link : *links)
+      if (is_uplink(link.ifindex)) add(totals.queue_drops, link.missed_packets);
   const auto qdiscs = socket_->dump(tc::qdisc_dump(0));
   if (!qdiscs) return totals;
   for (const NetlinkMessage& message : *qdiscs) {

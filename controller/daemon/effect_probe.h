@@ -35,6 +35,8 @@ class EffectProbe {
 
   /// Everything as it is now, since the window began.
   Result<Look> look(const Snapshot& snapshot, MonotonicTime now);
+  /// The host's own counters, which need no window.
+  HostTotals host_totals(const Snapshot& snapshot);
   /// The last window, also after its end.
   const LatencyReading& latency() const { return reading_; }
   /// What is measured less finely than it could be, or why nothing is.
@@ -43,7 +45,6 @@ class EffectProbe {
  private:
   Result<void> open();
   Result<void> spare_heavy();
-  HostTotals host_totals(const Snapshot& snapshot);
 
   Observer* observer_;
   std::optional<LatencySensor> sensor_;
@@ -59,6 +60,9 @@ class EffectProbe {
 /// keeps a request within 2 % of its time (docs/benchmarks.md); 1 where one of them sends 30 a
 /// second, or none sends more. Workloads below that are too slow to be judged whatever is measured.
 std::uint32_t one_in_for(const Snapshot& snapshot, nanoseconds length);
+
+/// Of the busiest CPU its time in softirq, too; and the most of any CPU, which may be another.
+void take_cpus(HostTotals& totals, const std::vector<Cpu>& cpus);
 
 /// How long something waited for memory since boot (Documentation/accounting/psi.rst): "some".
 std::optional<nanoseconds> parse_memory_pressure(std::string_view text);

@@ -12,6 +12,7 @@ namespace {
 
 /// Older than this a baseline says nothing of now.
 constexpr seconds kFreshBaseline{60};
+constexpr seconds kFreshSigns{30};
 /// Slices are to be of one length, and news makes turns in between.
 constexpr milliseconds kBetweenLooks{900};
 
@@ -70,6 +71,22 @@ std::optional<std::string> Trials::back_off(const Plan& plan, MonotonicTime now)
   }
   if (failed.empty()) return std::nullopt;
   return experiments_.refusal(failed, now);
+}
+
+void Trials::look_for_signs(const Plan& plan, const VerifyRule& rule, const Snapshot& snapshot,
+                            MonotonicTime now) {
+  const auto objects = objects_of(plan.actions);
+  if (!experiments_.waits_for_signs(objects, now)) return signs_seen_at_.reset();
+  Look look{.at = now, .host = eyes_.host(snapshot)};
+  const auto before = std::exchange(signs_seen_at_, look);
+  // Those that were there when it was measured in vain are no news.
+  if (!before || now - before->at > kFreshSigns) return void(had_sign_ = true);
+  SampleWindow between;
+  between.add(*before);
+  between.add(std::move(look));
+  const bool sign = gate(between.samples(), lever_of(plan), rule).open;
+  if (sign && !had_sign_) experiments_.hasten(objects, now);
+  had_sign_ = sign;
 }
 
 void Trials::begin_window(nanoseconds length, const Snapshot& snapshot, MonotonicTime now) {

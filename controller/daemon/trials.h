@@ -19,6 +19,8 @@ struct Eyes {
   std::function<Result<void>(nanoseconds length, MonotonicTime)> begin;
   std::function<Result<Look>(const Snapshot&, MonotonicTime)> look;
   std::function<void()> end;
+  /// What can be read without a window.
+  std::function<HostTotals(const Snapshot&)> host;
 };
 
 /// A verdict, what it was made of, and what followed.
@@ -60,6 +62,11 @@ class Trials {
   std::optional<std::string> refusal(const Plan& plan, MonotonicTime now) const;
   /// The same, but only what earlier failures forbid.
   std::optional<std::string> back_off(const Plan& plan, MonotonicTime now) const;
+
+  /// What is wanted, and was measured in vain, may be measured sooner if the host's own counters
+  /// come to show a sign. To be asked whenever it is still wanted.
+  void look_for_signs(const Plan& plan, const VerifyRule& rule, const Snapshot& snapshot,
+                      MonotonicTime now);
 
   /// Measures a baseline so that a plan that is written soon can be judged. False if it cannot be
   /// measured; true while it is.
@@ -103,6 +110,8 @@ class Trials {
   Samples before_;
   std::optional<MonotonicTime> before_at_;
   std::optional<Judged> last_;
+  std::optional<Look> signs_seen_at_;  ///< the host's counters, while signs are looked for
+  bool had_sign_ = false;
 };
 
 /// Which part of a plan must prove itself (queues, IRQs, threads) and which stands.

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstddef>
 
 namespace ankus {
 namespace {
@@ -17,6 +18,17 @@ namespace {
 template <class Value>
 void take(Value& target, std::span<const std::byte> payload) {
   target = value_in<Value>(payload).value_or(target);
+}
+
+/// The struct grows with the kernel: what is wanted of it was always there.
+void take_statistics(RtLink& link, std::span<const std::byte> payload) {
+  constexpr std::size_t kSent = offsetof(rtnl_link_stats64, tx_packets) / 8,
+                        kFifo = offsetof(rtnl_link_stats64, rx_fifo_errors) / 8,
+                        kMissed = offsetof(rtnl_link_stats64, rx_missed_errors) / 8;
+  const auto counts = value_in<std::array<std::uint64_t, kMissed + 1>>(payload);
+  if (!counts) return;
+  link.transmitted_packets = (*counts)[kSent];
+  link.missed_packets = (*counts)[kFifo] + (*counts)[kMissed];
 }
 
 void take_kind(RtLink& link, std::span<const std::byte> link_info) {
@@ -98,11 +110,7 @@ std::optional<RtLink> parse_link(std::span<const std::byte> message) {
       case IFLA_LINK: take(link.lower_ifindex, attribute.payload); break;
       case IFLA_LINK_NETNSID: take(link.lower_nsid, attribute.payload); break;
       case IFLA_LINKINFO: take_kind(link, attribute.payload); break;
-      case IFLA_STATS64:
-        // rx_packets, then tx_packets; the struct grows with the kernel, so it may be longer.
-        if (const auto packets = value_in<std::array<std::uint64_t, 2>>(attribute.payload))
-          link.transmitted_packets = (*packets)[1];
-        break;
+      case IFLA_STATS64: take_statistics(link, attribute.payload); break;
       default: break;
     }
   }

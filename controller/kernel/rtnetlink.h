@@ -28,6 +28,9 @@ struct RtLink {
   std::uint32_t lower_ifindex = 0;  ///< IFLA_LINK: a VLAN's device, a veth's peer
   std::int32_t lower_nsid = -1;     ///< of the namespace that lower_ifindex is in, -1 for this one
   std::uint64_t transmitted_packets = 0;
+  /// By the NIC, for want of room: rx_missed_errors and rx_fifo_errors (if_link.h). Drivers that
+  /// count a packet in both count it twice here.
+  std::uint64_t missed_packets = 0;
   bool operator==(const RtLink&) const = default;
 };
 

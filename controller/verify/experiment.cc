@@ -74,6 +74,13 @@ nanoseconds wait_after(unsigned failures, const VerifyRule& rule) {
   return std::clamp(wait, rule.back_off, std::max(rule.back_off, rule.longest_back_off));
 }
 
+nanoseconds wait_after_unfit(unsigned unfit, const VerifyRule& rule) {
+  const nanoseconds longest = std::max(rule.back_off, rule.within);
+  nanoseconds wait = rule.within;
+  for (unsigned i = 1; i < unfit && wait < longest; ++i) wait *= 2;
+  return std::min(wait, longest);
+}
+
 std::optional<std::string> Experiments::refusal(std::span<const std::string> objects,
                                                 MonotonicTime now) const {
   if (running_)
@@ -81,9 +88,11 @@ std::optional<std::string> Experiments::refusal(std::span<const std::string> obj
            std::string(to_text(running_->phase)) + ")";
   for (const std::string& object : objects) {
     const auto found = records_.find(object);
-    if (found == records_.end() || found->second.free_from <= now) continue;
+    if (found == records_.end()) continue;
     const ObjectRecord& record = found->second;
-    return object + ": left alone for another " + to_text(whole_seconds(record.free_from - now)) +
+    const MonotonicTime from = std::max(record.free_from, record.measured_from);
+    if (from <= now) continue;
+    return object + ": left alone for another " + to_text(whole_seconds(from - now)) +
            (record.failures == 0 ? std::string()
                                  : ", after " + std::to_string(record.failures) +
                                        (record.failures == 1 ? " failure" : " failures")) +
@@ -128,14 +137,36 @@ bool Experiments::may_write(const std::optional<std::string>& unfit, MonotonicTi
   for (const std::string& object : done.objects) {
     // Nothing was written: no failure, but no reason either to look at it all the time.
     ObjectRecord& record = records_[object];
-    record.free_from = std::max(record.free_from, now + done.rule.within);
+    record.measured_from = now + wait_after_unfit(++record.unfit, done.rule);
+    // A wait that was cut short is followed by a whole one.
+    record.hastened = std::exchange(record.cut_short, false);
     record.last = "no baseline: " + *unfit;
   }
   return false;
 }
 
+bool Experiments::waits_for_signs(std::span<const std::string> objects, MonotonicTime now) const {
+  return !running_ && std::ranges::any_of(objects, [&](const std::string& object) {
+    const auto found = records_.find(object);
+    return found != records_.end() && !found->second.hastened &&
+           found->second.measured_from > now && found->second.free_from <= now;
+  });
+}
+
+void Experiments::hasten(std::span<const std::string> objects, MonotonicTime now) {
+  for (const std::string& object : objects) {
+    const auto found = records_.find(object);
+    if (found == records_.end() || found->second.hastened || found->second.measured_from <= now)
+      continue;
+    found->second.measured_from = now;
+    found->second.hastened = found->second.cut_short = true;
+  }
+}
+
 void Experiments::written(MonotonicTime now) {
   assert(running_ && running_->phase == Phase::writing);
+  for (const std::string& object : running_->proposal.objects)
+    if (const auto found = records_.find(object); found != records_.end()) found->second.unfit = 0;
   running_->phase = Phase::settling;
   running_->since = now;
   running_->until = now + running_->proposal.rule.settle;
@@ -199,8 +230,8 @@ nanoseconds Experiments::fail(const std::vector<std::string>& objects, const Ver
 void Experiments::forget_the_old(const VerifyRule& rule, MonotonicTime now) {
   std::erase_if(records_, [&](const auto& entry) {
     const ObjectRecord& record = entry.second;
-    return !record.kept_since &&
-           now - record.free_from >= std::max(rule.longest_back_off, rule.back_off);
+    return !record.kept_since && now - std::max(record.free_from, record.measured_from) >=
+                                     std::max(rule.longest_back_off, rule.back_off);
   });
 }
 

@@ -56,6 +56,10 @@ struct Experiment {
 struct ObjectRecord {
   unsigned failures = 0;    ///< in a row: undone, or wanted back too soon
   MonotonicTime free_from;  ///< nothing is begun before
+  unsigned unfit = 0;       ///< in a row: measured, and not written for want of packets or a sign
+  MonotonicTime measured_from;  ///< nothing is measured before, on their account
+  bool hastened = false;        ///< that wait is not to be cut short (again)
+  bool cut_short = false;       ///< the window under way came sooner
   std::optional<MonotonicTime> kept_since;
   std::string last;  ///< one line: what came of it
 
@@ -76,7 +80,8 @@ struct Conclusion {
 /// When may be tried what, as a value driven by time stamps; touches nothing itself.
 ///
 ///     begin ─► before ─► writing ─► settling ─► after ─► conclude ─► kept | undone, back-off
-///                │ not fit: nothing is written
+///                │ not fit: nothing is written; measured again after `within`, twice that, ...,
+///                │ `back_off`, or once sooner, if a sign shows
 ///
 /// One experiment at a time on the whole host, since two would be judged by one another's effect.
 /// It cannot oscillate: whatever the verdicts are, an episode writes an object at most twice (there
@@ -98,6 +103,11 @@ class Experiments {
   /// The answer to Due::write, first half: is there enough of a baseline (unfit() of verdict.h)?
   /// False: the experiment is over and nothing is to be written. Always true of standing actions.
   bool may_write(const std::optional<std::string>& unfit, MonotonicTime now);
+  /// These wait to be measured again since nothing was found; a sign may shorten that.
+  bool waits_for_signs(std::span<const std::string> objects, MonotonicTime now) const;
+  /// A sign has shown: they may be measured now. At most every second of these waits is cut
+  /// short, so that signs that come and go do not keep the host measured.
+  void hasten(std::span<const std::string> objects, MonotonicTime now);
   /// The second half: all is written. If it could not be: call give_up().
   void written(MonotonicTime now);
   /// The writes failed and were taken back, or somebody else interfered: a failure like any other.
@@ -127,5 +137,7 @@ class Experiments {
 
 /// How long nothing is begun after so many failures in a row; `back_off` after none or one.
 nanoseconds wait_after(unsigned failures, const VerifyRule& rule);
+/// How long nothing is measured after so many windows in a row that were not fit.
+nanoseconds wait_after_unfit(unsigned unfit, const VerifyRule& rule);
 
 }  // namespace ankus

@@ -17,7 +17,7 @@ constexpr std::string_view kLevers[] = {"bandwidth", "receive", "cpus"};
 // A sign is something that a light workload could notice; all are per second where they are counts.
 constexpr nanoseconds kBacklog = milliseconds(1);
 constexpr nanoseconds kSlowPath = std::chrono::microseconds(200);
-constexpr double kDrops = 1, kSqueezes = 10, kStops = 100;
+constexpr double kDrops = 1, kSqueezes = 10;
 constexpr Share kBusy{0.85};  ///< of a CPU: above it packets wait for it
 constexpr Share kOwnShare{
     0.3};  ///< of a busy CPU's time: below it the CPU is not busy with packets
@@ -88,6 +88,8 @@ std::string other_trouble(const Samples& window, Lever lever) {
   if (host.memory_stall && *host.memory_stall >= kMemoryStall)
     return "work waited for memory " + percent(*host.memory_stall) +
            " of the time, which is not the network's doing";
+  // Another one that is full of packets can still be relieved.
+  if (lever == Lever::receive && host.most_softirq && *host.most_softirq >= kBusy) return {};
   if (lever != Lever::bandwidth && host.cpu_busy && host.cpu_softirq && *host.cpu_busy >= kBusy &&
       host.cpu_softirq->of_one < host.cpu_busy->of_one * kOwnShare.of_one)
     return "its busiest CPU is busy with something else: " + percent(*host.cpu_busy) +
@@ -106,13 +108,12 @@ GateAnswer gate(const Samples& window, Lever lever, const VerifyRule& rule) {
     case Lever::bandwidth:
       look.time("qdisc backlog", host.qdisc_backlog, kBacklog);
       look.count("qdisc drops", host.qdisc_drops, kDrops);
-      look.count("queue stops (BQL)", host.bql_stops, kStops);
       break;
     case Lever::receive:
       look.count("softnet drops", host.softnet_drops, kDrops);
       look.count("softnet squeezes", host.softnet_squeezes, kSqueezes);
       look.count("receive queue drops", host.queue_drops, kDrops);
-      look.share("softirq on its busiest CPU", host.cpu_softirq, kBusy);
+      look.share("softirq of one CPU", host.most_softirq, kBusy);
       break;
     case Lever::cpus:
       look.count("softnet drops", host.softnet_drops, kDrops);

@@ -93,10 +93,10 @@ struct HostCounters {
   std::optional<std::uint64_t> qdisc_drops;       ///< of the devices concerned
   std::optional<nanoseconds>
       qdisc_backlog;  ///< median of what was seen, as time at the link's rate
-  std::optional<std::uint64_t> queue_drops;  ///< NIC receive queues (rx_missed, rx_no_buffer)
-  std::optional<std::uint64_t> bql_stops;    ///< transmit queues stopped by byte queue limits
-  std::optional<Share> cpu_busy;             ///< of the busiest CPU that takes part: not idle
+  std::optional<std::uint64_t> queue_drops;  ///< the uplinks' NICs had no room (rx_missed, rx_fifo)
+  std::optional<Share> cpu_busy;             ///< of the busiest CPU: not idle
   std::optional<Share> cpu_softirq;          ///< the same CPU's time in softirq
+  std::optional<Share> most_softirq;         ///< of the CPU with the most time in softirq
   std::optional<Share> memory_stall;  ///< time in which something waited for memory (PSI "some")
 
   bool operator==(const HostCounters&) const = default;

@@ -78,9 +78,9 @@ json host_json(const HostCounters& host) {
   count("qdisc_drops", host.qdisc_drops);
   if (host.qdisc_backlog) object["qdisc_backlog_ns"] = host.qdisc_backlog->count();
   count("queue_drops", host.queue_drops);
-  count("bql_stops", host.bql_stops);
   share("cpu_busy", host.cpu_busy);
   share("cpu_softirq", host.cpu_softirq);
+  share("most_softirq", host.most_softirq);
   share("memory_stall", host.memory_stall);
   return object;
 }
@@ -261,9 +261,9 @@ HostCounters host_from(const json& object, const std::string& where, std::string
   reader.maybe("qdisc_drops", host.qdisc_drops);
   if (reader.has("qdisc_backlog_ns")) reader.time("qdisc_backlog_ns", host.qdisc_backlog.emplace());
   reader.maybe("queue_drops", host.queue_drops);
-  reader.maybe("bql_stops", host.bql_stops);
   reader.maybe("cpu_busy", host.cpu_busy);
   reader.maybe("cpu_softirq", host.cpu_softirq);
+  reader.maybe("most_softirq", host.most_softirq);
   reader.maybe("memory_stall", host.memory_stall);
   return host;
 }

@@ -247,7 +247,7 @@ class OnePath {
   std::string figures() const {
     const Comparison& c = result_;
     return quantile_name(rule_.quantile) +
-           (path_ == Path::on_host ? " of its path on this host " : " of its round trips ") +
+           (path_ == Path::on_host ? " of its path " : " of its round trips ") +
            text_of(c.before) + " before, " + text_of(c.after) + " after";
   }
 

@@ -153,12 +153,13 @@ Samples SampleWindow::samples() const {
   }
 
   std::vector<nanoseconds> backlogs;
-  std::vector<Share> busy, softirq;
+  std::vector<Share> busy, softirq, most_softirq;
   for (std::size_t i = 0; i < looks_.size(); ++i) {
     const HostTotals& host = looks_[i].host;
     if (host.qdisc_backlog) backlogs.push_back(*host.qdisc_backlog);
     if (i > 0 && host.cpu_busy) busy.push_back(*host.cpu_busy);
     if (i > 0 && host.cpu_softirq) softirq.push_back(*host.cpu_softirq);
+    if (i > 0 && host.most_softirq) most_softirq.push_back(*host.most_softirq);
   }
   const auto stalled = growth(last.host.memory_stalled, first.host.memory_stalled);
   samples.host = {
@@ -167,9 +168,9 @@ Samples SampleWindow::samples() const {
       .qdisc_drops = growth(last.host.qdisc_drops, first.host.qdisc_drops),
       .qdisc_backlog = median(std::move(backlogs)),
       .queue_drops = growth(last.host.queue_drops, first.host.queue_drops),
-      .bql_stops = growth(last.host.bql_stops, first.host.bql_stops),
       .cpu_busy = median(std::move(busy)),
-      .cpu_softirq = median(std::move(softirq))};
+      .cpu_softirq = median(std::move(softirq)),
+      .most_softirq = median(std::move(most_softirq))};
   if (stalled && samples.length > nanoseconds(0))
     samples.host.memory_stall =
         Share{static_cast<double>(stalled->count()) / static_cast<double>(samples.length.count())};

@@ -28,10 +28,11 @@ struct WorkloadTotals {
 
 /// The host's own counters at one moment; totals but where it says "now". None: cannot be read.
 struct HostTotals {
-  std::optional<std::uint64_t> softnet_drops, softnet_squeezes, qdisc_drops, queue_drops, bql_stops;
+  std::optional<std::uint64_t> softnet_drops, softnet_squeezes, qdisc_drops, queue_drops;
   std::optional<nanoseconds> memory_stalled;   ///< PSI "some", since boot
   std::optional<nanoseconds> qdisc_backlog;    ///< now, as time at the link's rate
   std::optional<Share> cpu_busy, cpu_softirq;  ///< of the busiest CPU, since the look before
+  std::optional<Share> most_softirq;           ///< of the CPU with the most of it, likewise
 
   bool operator==(const HostTotals&) const = default;
 };

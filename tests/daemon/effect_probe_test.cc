@@ -33,5 +33,17 @@ TEST(OneInFor, ThoseTooSlowAndThoseNotAskedAboutDoNotCount) {
   EXPECT_EQ(one_in_for(snapshot, seconds(1)), 4U) << "a shorter window holds fewer";
 }
 
+TEST(TakeCpus, BothFiguresAreOfTheBusiestCpu) {
+  HostTotals totals;
+  take_cpus(totals, {});
+  EXPECT_EQ(totals.cpu_busy, std::nullopt);
+  take_cpus(totals, {{.number = 0, .busy = Share{0.9}, .softirq = Share{0.1}},
+                     {.number = 1, .busy = Share{0.8}, .softirq = Share{0.7}},
+                     {.number = 2, .busy = Share{0.2}, .softirq = Share{0.2}}});
+  EXPECT_EQ(totals.cpu_busy, Share{0.9});
+  EXPECT_EQ(totals.cpu_softirq, Share{0.1});
+  EXPECT_EQ(totals.most_softirq, Share{0.7});
+}
+
 }  // namespace
 }  // namespace ankus

@@ -79,12 +79,15 @@ class TrialsOf : public testing::Test {
   std::uint64_t counted_ = 0;
   int looks_ = 0;
   bool open_ = false;
-  Trials trials_{{.begin = [this](nanoseconds, MonotonicTime) -> Result<void> {
-                    open_ = true;
-                    return {};
-                  },
-                  .look = [this](const Snapshot&, MonotonicTime) -> Result<Look> { return look(); },
-                  .end = [this] { open_ = false; }}};
+  Trials trials_{
+      {.begin = [this](nanoseconds, MonotonicTime) -> Result<void> {
+         open_ = true;
+         return {};
+       },
+       .look = [this](const Snapshot&, MonotonicTime) -> Result<Look> { return look(); },
+       .end = [this] { open_ = false; },
+       .host = [this](const Snapshot&) { return HostTotals{.softnet_squeezes = squeezes_}; }}};
+  std::uint64_t squeezes_ = 0;
 };
 
 TEST(Parted, QueuesAndCpusMustProveThemselvesAndTheTreeStands) {
@@ -124,6 +127,26 @@ TEST_F(TrialsOf, AQuickPathKeepsTheGateClosedAndNothingIsWritten) {
   EXPECT_FALSE(open_) << "nothing is measured any more";
   EXPECT_TRUE(trials_.refusal(plan_of({rps()}), now_)) << "not at once again";
   EXPECT_EQ(trials_.back_off(plan_of({rps()}), now_), std::nullopt) << "no failure";
+}
+
+TEST_F(TrialsOf, ANewSignOfTheHostShortensTheWaitForTheNextLook) {
+  waiting_ = microseconds(10);
+  const Plan plan = plan_of({rps()});
+  for (int i = 0; i < 4; ++i) {  // the fourth wait is of 32 s
+    ASSERT_TRUE(trials_.propose(plan, kRule, {}, now_));
+    ASSERT_EQ(next().kind, TrialStep::Kind::drop);
+    if (i < 3) now_ = now_ + wait_after_unfit(static_cast<unsigned>(i) + 1, kRule);
+  }
+  const auto look = [&](std::uint64_t squeezes) {
+    now_ = now_ + seconds(5);
+    squeezes_ += squeezes;
+    trials_.look_for_signs(plan, kRule, {}, now_);
+    return !trials_.refusal(plan, now_);
+  };
+  EXPECT_FALSE(look(1000));
+  EXPECT_FALSE(look(1000)) << "it was there when it was measured in vain";
+  EXPECT_FALSE(look(0));
+  EXPECT_TRUE(look(1000));
 }
 
 TEST_F(TrialsOf, WithoutPacketsNothingIsTried) {

@@ -135,6 +135,66 @@ TEST(Experiments, WithoutABaselineNothingIsWritten) {
   EXPECT_EQ(experiments.refusal(kObject, at(seconds(20))), std::nullopt);
 }
 
+TEST(Experiments, AStandingWishOnAQuietHostIsMeasuredLessAndLess) {
+  const VerifyRule rule{.within = seconds(10), .back_off = seconds(600)};
+  Experiments experiments;
+  int windows = 0;
+  for (nanoseconds now{}; now < seconds(3600); now += seconds(5)) {
+    if (experiments.due(at(now)) == Due::write) {
+      EXPECT_FALSE(experiments.may_write("no sign", at(now)));
+      ++windows;
+    } else if (!experiments.running()) {
+      (void)experiments.begin(proposal(Trial::experiment, rule), at(now));
+    }
+  }
+  // After 10 s, 20, 40, ... 600 and then each ten minutes; a window each.
+  EXPECT_LE(windows, 12);
+  EXPECT_GE(windows, 10);
+  EXPECT_EQ(experiments.records().at(kObject.front()).failures, 0u);
+}
+
+TEST(Experiments, ASignShortensTheWaitOnce) {
+  Experiments experiments;
+  MonotonicTime now = at({});
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(experiments.begin(proposal(), now));
+    now = now + seconds(10);
+    ASSERT_EQ(experiments.due(now), Due::write);
+    ASSERT_FALSE(experiments.may_write("no sign", now));
+    if (i < 4) now = now + wait_after_unfit(static_cast<unsigned>(i) + 1, {});
+  }
+  ASSERT_TRUE(experiments.refusal(kObject, now));
+  EXPECT_TRUE(experiments.waits_for_signs(kObject, now));
+  experiments.hasten(kObject, now);
+  EXPECT_EQ(experiments.refusal(kObject, now), std::nullopt);
+  EXPECT_FALSE(experiments.waits_for_signs(kObject, now));
+  // In vain: the next wait is longer, and is not shortened by what comes and goes.
+  ASSERT_TRUE(experiments.begin(proposal(), now));
+  ASSERT_EQ(experiments.due(now + seconds(10)), Due::write);
+  ASSERT_FALSE(experiments.may_write("no sign", now + seconds(10)));
+  EXPECT_FALSE(experiments.waits_for_signs(kObject, now + seconds(11)));
+  experiments.hasten(kObject, now + seconds(11));
+  EXPECT_TRUE(experiments.refusal(kObject, now + seconds(11)));
+}
+
+TEST(Experiments, AWriteEndsTheWaitingForSigns) {
+  Experiments experiments;
+  ASSERT_TRUE(experiments.begin(proposal(), at({})));
+  ASSERT_EQ(experiments.due(at(seconds(10))), Due::write);
+  ASSERT_FALSE(experiments.may_write("no sign", at(seconds(10))));
+  EXPECT_EQ(experiments.records().at(kObject.front()).unfit, 1u);
+  (void)run(experiments, proposal(), Effect::helped, at(seconds(30)));
+  EXPECT_EQ(experiments.records().at(kObject.front()).unfit, 0u);
+}
+
+TEST(Experiments, NoSignHastensWhatHasFailed) {
+  Experiments experiments;
+  const MonotonicTime end = run(experiments, proposal(), Effect::harmed, at({})).second;
+  EXPECT_FALSE(experiments.waits_for_signs(kObject, end));
+  experiments.hasten(kObject, end);
+  EXPECT_TRUE(experiments.refusal(kObject, end + seconds(599)));
+}
+
 TEST(Experiments, EachFailureDoublesTheWait) {
   const VerifyRule rule{.back_off = seconds(60), .longest_back_off = seconds(1000)};
   Experiments experiments;

@@ -23,9 +23,9 @@ Samples quiet() {
                  .qdisc_drops = 0,
                  .qdisc_backlog = microseconds(20),
                  .queue_drops = 0,
-                 .bql_stops = 5,
                  .cpu_busy = Share{0.2},
                  .cpu_softirq = Share{0.1},
+                 .most_softirq = Share{0.15},
                  .memory_stall = Share{0}};
   return window;
 }
@@ -108,6 +108,22 @@ TEST(Gate, ACpuBusyWithSomethingElseIsNotTheNetworksTrouble) {
   EXPECT_THAT(answer.text, HasSubstr("busy with something else: 99% busy, but only 10%"));
   window.host.cpu_softirq = Share{0.7};
   EXPECT_TRUE(gate(window, Lever::receive, {}).open);
+}
+
+TEST(Gate, ACpuFullOfPacketsBesideABusierOneIsASignForReceiveQueues) {
+  Samples window = quiet();
+  window.host.cpu_busy = Share{1};
+  window.host.cpu_softirq = Share{0.01};
+  window.host.most_softirq = Share{0.9};
+  EXPECT_THAT(gate(window, Lever::receive, {}).found, ElementsAre("softirq of one CPU 90%"));
+  EXPECT_TRUE(gate(window, Lever::receive, {}).open);
+  EXPECT_FALSE(gate(window, Lever::cpus, {}).open);
+}
+
+TEST(Gate, PacketsForWhichTheNicHadNoRoomAreASign) {
+  Samples window = quiet();
+  window.host.queue_drops = 500;
+  EXPECT_THAT(gate(window, Lever::receive, {}).found, ElementsAre("receive queue drops 50/s"));
 }
 
 TEST(Gate, MemoryTroubleIsNotBlamedOnTheNetwork) {

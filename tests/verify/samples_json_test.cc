@@ -31,9 +31,9 @@ Samples full() {
                   .qdisc_drops = 3,
                   .qdisc_backlog = milliseconds(4),
                   .queue_drops = 5,
-                  .bql_stops = 6,
                   .cpu_busy = Share{0.5},
                   .cpu_softirq = Share{0.25},
+                  .most_softirq = Share{0.375},
                   .memory_stall = Share{0}};
   return samples;
 }

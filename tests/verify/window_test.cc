@@ -142,12 +142,14 @@ TEST(SampleWindow, CountsTheHostsTroublesAndTellsUnknownFromNone) {
     one.host.memory_stalled = milliseconds(100) * second;
     one.host.qdisc_backlog = milliseconds(second);
     one.host.cpu_busy = Share{0.1 * second};
+    one.host.most_softirq = Share{0.05 * second};
     window.add(std::move(one));
   }
   const HostCounters host = window.samples().host;
   EXPECT_EQ(host.softnet_drops, 2U);
   EXPECT_EQ(host.queue_drops, std::nullopt);
   EXPECT_EQ(host.qdisc_backlog, milliseconds(1));
+  EXPECT_EQ(host.most_softirq, Share{0.1});
   EXPECT_EQ(host.cpu_busy, Share{0.2});  // what the first look says was before the window
   ASSERT_TRUE(host.memory_stall);
   EXPECT_DOUBLE_EQ(host.memory_stall->of_one, 0.1);
