@@ -247,8 +247,8 @@ class OnePath {
   std::string figures() const {
     const Comparison& c = result_;
     return quantile_name(rule_.quantile) +
-           (path_ == Path::on_host ? " of its path " : " of its round trips ") +
-           text_of(c.before) + " before, " + text_of(c.after) + " after";
+           (path_ == Path::on_host ? " of its path " : " of its round trips ") + text_of(c.before) +
+           " before, " + text_of(c.after) + " after";
   }
 
   static std::string why(Effect effect, bool by_bounds, const Lead& quicker, const Lead& slower) {
