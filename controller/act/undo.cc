@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <ranges>
 #include <set>
 
 #include "act/recover.h"
@@ -13,10 +14,14 @@
 namespace ankus {
 namespace {
 
+const std::string kUndoOf = "undo of ", kAll = "all";
+
 const HeldKnob* find_held(std::span<const HeldKnob> held, const Knob& knob) {
   const auto found = std::ranges::find(held, knob, &HeldKnob::knob);
   return found == held.end() ? nullptr : &*found;
 }
+
+bool is_table(const Knob& knob) { return std::holds_alternative<knob::Membership>(knob); }
 
 RunStep step_of(const HeldKnob& held, Setting goal) {
   return {.id = held.action,
@@ -26,6 +31,17 @@ RunStep step_of(const HeldKnob& held, Setting goal) {
                      .reason = "undo; was set for: " + held.reason}};
 }
 
+/// The last step on a knob: one that is rebuilt has two.
+const RunStep& last_on(const std::vector<RunStep>& steps, const Knob& knob) {
+  return *std::ranges::find(steps.rbegin(), steps.rend(), knob,
+                            [](const RunStep& s) { return s.action.knob; });
+}
+
+/// What the knob of `step` will be in the end.
+const Setting& goal_of(const std::vector<RunStep>& steps, const RunStep& step) {
+  return last_on(steps, step.action.knob).action.after;
+}
+
 /// What hangs on something that will be absent will be absent as well.
 void let_fall(std::vector<RunStep>& steps) {
   for (bool again = true; again;) {
@@ -33,8 +49,11 @@ void let_fall(std::vector<RunStep>& steps) {
     for (RunStep& a : steps) {
       if (std::holds_alternative<Absent>(a.action.after)) continue;
       const bool falls = std::ranges::any_of(steps, [&](const RunStep& b) {
-        return std::holds_alternative<Absent>(b.action.after) &&
-               depends_on({a.action.knob, a.action.before}, {b.action.knob, b.action.before});
+        if (!std::holds_alternative<Absent>(b.action.after)) return false;
+        const Placed below{b.action.knob, b.action.before};
+        return (depends_on({a.action.knob, a.action.before}, below) ||
+                depends_on({a.action.knob, a.action.after}, below)) &&
+               std::holds_alternative<Absent>(goal_of(steps, b));
       });
       if (!falls) continue;
       a.action.after = Absent{};
@@ -64,38 +83,125 @@ const Run* run_named(std::span<const Run> runs, const std::string& id) {
   return named;
 }
 
+/// What a run did with each knob: the numbers of its steps, first to last.
+using Chains = std::map<Knob, std::vector<std::size_t>>;
+
+Chains chains_of(const Run& run, const std::string& id) {
+  Chains chains;
+  for (std::size_t i = 0; i < run.steps.size(); ++i)
+    if (run.steps[i].outcome == Outcome::done) chains[run.steps[i].action.knob].push_back(i);
+  if (run.plan != id)
+    std::erase_if(chains, [&](const auto& chain) {
+      return std::ranges::none_of(chain.second,
+                                  [&](std::size_t i) { return run.steps[i].id == id; });
+    });
+  return chains;
+}
+
+/// If an undo since the run has given the knob back already.
+bool was_given_back(const HeldKnob& now, const Run& run, std::span<const Run> runs) {
+  return now.run < run.id ||
+         std::ranges::any_of(
+             runs, [&](const Run& r) { return r.id == now.run && r.purpose == Purpose::undo; });
+}
+
+/// The ifb devices that the steps make.
+template <class Steps>
+std::set<std::string> devices_made(const Steps& actions) {
+  std::set<std::string> made;
+  for (const Action& action : actions)
+    if (const auto* ifb = std::get_if<knob::Ifb>(&action.knob))
+      if (std::holds_alternative<IfbDevice>(action.after)) made.insert(ifb->name);
+  return made;
+}
+
+/// On a device that will be made again first, nothing is there yet.
+void expect_devices(Readings& readings, const std::set<std::string>& made) {
+  for (auto& [knob, found] : readings)
+    if (const Device* device = device_of(knob);
+        device != nullptr && is_gone(found) && made.contains(device->name))
+      found = Absent{};
+}
+
+/// If the run gave a knob back (so that it is not held) that is not as it was before the run:
+/// undoing the run takes it again. One that was held and dropped since is ceded or at its original.
+bool was_let_go(const Action& first, const Action& last, const Run& run,
+                const Result<Setting>& found, std::span<const CededKnob> ceded) {
+  if (same_setting(first.before, last.after) || is_gone(found)) return false;
+  if (std::ranges::any_of(
+          ceded, [&](const CededKnob& c) { return c.knob == last.knob && c.since >= run.begun; }))
+    return false;
+  return !found || !same_setting(*found, first.before);
+}
+
+/// The inverse of what the run did with one knob. What the run had to remove in order to make it
+/// anew has to be removed and made anew again.
+void add_inverse(const Run& run, const std::vector<std::size_t>& chain, const Setting& now,
+                 std::map<std::size_t, RunStep>& steps) {
+  const RunStep &first = run.steps[chain.front()], &last = run.steps[chain.back()];
+  const Setting goal = restorable(first.action.before);
+  RunStep step{.id = last.id,
+               .action = {.knob = last.action.knob,
+                          .before = now,
+                          .after = goal,
+                          .reason = "undo; was set for: " + last.action.reason}};
+  const bool was_rebuilt = chain.size() > 1 && !std::holds_alternative<Absent>(goal) &&
+                           !std::holds_alternative<Absent>(now) &&
+                           std::ranges::any_of(chain, [&](std::size_t i) {
+                             return std::holds_alternative<Absent>(run.steps[i].action.after);
+                           });
+  if (was_rebuilt) {
+    RunStep remake = step;
+    remake.id = first.id;
+    remake.action.before = step.action.after = Absent{};
+    steps.emplace(chain.front(), std::move(remake));
+  }
+  steps.emplace(chain.back(), std::move(step));
+}
+
 Result<std::vector<RunStep>> steps_of_id(const std::string& id, std::span<const Run> runs,
-                                         std::span<const HeldKnob> held) {
+                                         std::span<const HeldKnob> held,
+                                         std::span<const CededKnob> ceded, Actuator& actuator) {
   const Run* run = run_named(runs, id);
   if (run == nullptr)
     return fail(ErrorKind::invalid,
                 "no plan or action " + id + " is in force: ankusctl status lists those that are");
-  std::vector<RunStep> steps;
-  std::set<Knob> seen;
-  for (std::size_t i = run->steps.size(); i-- > 0;) {
-    const RunStep& last = run->steps[i];
-    if (last.outcome != Outcome::done || (run->plan != id && last.id != id) ||
-        !seen.insert(last.action.knob).second)
+  const Chains chains = chains_of(*run, id);
+  std::vector<Knob> not_held;
+  for (const auto& [knob, chain] : chains)
+    if (find_held(held, knob) == nullptr) not_held.push_back(knob);
+  Readings readings = read_knobs(actuator, not_held);
+  std::vector<Action> let_go;
+  for (const Knob& knob : not_held)
+    let_go.push_back(inverse(run->steps[chains.at(knob).front()].action));
+  expect_devices(readings, devices_made(let_go));
+  std::map<std::size_t, RunStep> inverse_of;  // by the step of the run
+  for (const auto& [knob, chain] : chains) {
+    const Action &first = run->steps[chain.front()].action, &last = run->steps[chain.back()].action;
+    const HeldKnob* now = find_held(held, knob);
+    if (now == nullptr) {
+      if (!was_let_go(first, last, *run, readings.at(knob), ceded)) continue;
+      add_inverse(*run, chain, last.after, inverse_of);
+      // Its rows are not known; the daemon fills it once it is held again.
+      if (is_table(knob)) inverse_of.at(chain.back()).action.after = last.after;
       continue;
-    const HeldKnob* now = find_held(held, last.action.knob);
-    if (now == nullptr) continue;  // back to its original already
-    const bool table = std::holds_alternative<knob::Membership>(last.action.knob);
-    if (now->run != run->id && !table)
+    }
+    if (now->run != run->id && !is_table(knob)) {
+      if (was_given_back(*now, *run, runs)) continue;
       return fail(ErrorKind::refused, to_text(now->knob) + " was changed since by plan " +
                                           now->plan + ": roll that one back first, or all");
-    const auto first = std::ranges::find(run->steps, last.action.knob,
-                                         [](const RunStep& s) { return s.action.knob; });
-    const auto* rows = std::get_if<Members>(&first->action.before);
+    }
+    const auto* rows = std::get_if<Members>(&first.before);
     if (rows != nullptr && digest_of(*rows) != 0) continue;  // the daemon keeps the table up
-    RunStep step = step_of(*now, restorable(first->action.before));
-    step.id = last.id;
-    steps.push_back(std::move(step));
+    add_inverse(*run, chain, now->written, inverse_of);
   }
+  std::vector<RunStep> steps;
+  for (auto step = inverse_of.rbegin(); step != inverse_of.rend(); ++step)
+    steps.push_back(std::move(step->second));
   for (const RunStep& step : steps) {
     if (!std::holds_alternative<Absent>(step.action.after)) continue;
     for (const HeldKnob& h : held) {
-      if (std::ranges::any_of(steps, [&](const RunStep& s) { return s.action.knob == h.knob; }))
-        continue;
+      if (chains.contains(h.knob)) continue;
       // What an earlier plan set stood without this one before, and can again.
       if (h.run >= run->id &&
           depends_on({h.knob, h.written}, {step.action.knob, step.action.before}))
@@ -108,17 +214,24 @@ Result<std::vector<RunStep>> steps_of_id(const std::string& id, std::span<const 
   return steps;
 }
 
-/// What to do with one knob of an undo, by what it reads as.
-Outcome judge(const RunStep& step, const Result<Setting>& found, IfChanged if_changed) {
+/// What to do with step `i` of an undo, by what its knob reads as.
+Outcome judge(const std::vector<RunStep>& steps, std::size_t i, const Result<Setting>& found,
+              IfChanged if_changed) {
+  const Knob& knob = steps[i].action.knob;
   if (is_gone(found)) return Outcome::gone;
   if (!found) return Outcome::failed;
   if (std::holds_alternative<Foreign>(*found)) return Outcome::ceded;
-  if (same_setting(*found, step.action.after)) return Outcome::undone;
+  if (same_setting(*found, goal_of(steps, steps[i]))) return Outcome::undone;
   // The table of workloads is a map of our own: whatever is in it, we wrote it.
-  const bool table = std::holds_alternative<Members>(*found);
-  if (table || same_setting(*found, step.action.before) || if_changed == IfChanged::take)
+  if (std::holds_alternative<Members>(*found) || if_changed == IfChanged::take)
     return Outcome::pending;
-  return Outcome::ceded;
+  const auto is_before = [&](const RunStep& step) {
+    return step.action.knob == knob && same_setting(*found, step.action.before);
+  };
+  const std::span all(steps);
+  if (std::ranges::any_of(all.first(i + 1), is_before)) return Outcome::pending;
+  // Interrupted between removing it and making it anew.
+  return std::ranges::any_of(all.subspan(i + 1), is_before) ? Outcome::undone : Outcome::ceded;
 }
 
 /// Knobs that were ceded before and are still there: removing what they hang on would remove them.
@@ -135,12 +248,32 @@ std::map<Knob, Setting> standing_ceded(Actuator& actuator, std::span<const Ceded
   return standing;
 }
 
+/// What is as it will be in the end, but hangs on something that is yet to be rebuilt, is rebuilt
+/// along with that.
+void rebuild_along(std::vector<RunStep>& steps) {
+  for (bool again = true; again;) {
+    again = false;
+    for (RunStep& a : steps) {
+      if (a.outcome != Outcome::undone || &a == &last_on(steps, a.action.knob)) continue;
+      const bool falls = std::ranges::any_of(steps, [&](const RunStep& b) {
+        return b.outcome == Outcome::pending && std::holds_alternative<Absent>(b.action.after) &&
+               depends_on({a.action.knob, a.action.before}, {b.action.knob, b.action.before});
+      });
+      if (!falls) continue;
+      for (RunStep& step : steps)
+        if (step.action.knob == a.action.knob) step.outcome = Outcome::pending;
+      again = true;
+    }
+  }
+}
+
 void judge_all(Run& run, const Readings& readings, Actuator& actuator,
                std::span<const CededKnob> ceded, IfChanged if_changed, std::set<Knob>& lost) {
   std::map<Knob, Setting> in_place;
-  for (RunStep& step : run.steps) {
+  for (std::size_t i = 0; i < run.steps.size(); ++i) {
+    RunStep& step = run.steps[i];
     const Result<Setting>& found = readings.at(step.action.knob);
-    step.outcome = judge(step, found, if_changed);
+    step.outcome = judge(run.steps, i, found, if_changed);
     if (step.outcome == Outcome::failed) step.text = "cannot be read: " + to_text(found);
     if (step.outcome == Outcome::gone) continue;
     in_place.emplace(step.action.knob, step.action.before);
@@ -148,6 +281,7 @@ void judge_all(Run& run, const Readings& readings, Actuator& actuator,
     lost.insert(step.action.knob);
     step.text = "left alone, somebody else has set it to: " + to_text(found);
   }
+  rebuild_along(run.steps);
   std::set<Knob> staying = lost;
   if (if_changed == IfChanged::leave)
     for (auto& [knob, setting] : standing_ceded(actuator, ceded, run.steps)) {
@@ -162,24 +296,88 @@ void judge_all(Run& run, const Readings& readings, Actuator& actuator,
     }
 }
 
-/// The entry of a knob that was not set back to its original but to what an earlier plan had set.
-HeldKnob still_held(const HeldKnob& now, const Setting& goal, RunId undo_run,
-                    std::span<const Run> runs, const Clock& clock) {
-  HeldKnob held = now;
+/// The entry of a knob that was not set back to its original but to what an earlier plan had set;
+/// `held` says what is known of it otherwise.
+HeldKnob still_held(HeldKnob held, const Setting& goal, const Run& undo, std::span<const Run> runs,
+                    const Clock& clock) {
+  const RunId undone = held.run;
   held.written = goal;
   held.since = clock.boot();
   held.since_wall = clock.wall();
-  held.run = undo_run;
+  held.run = undo.id;
   for (const Run& run : runs)
     for (const RunStep& step : run.steps)
-      if (run.id < now.run && run.purpose == Purpose::apply && step.outcome == Outcome::done &&
-          step.action.knob == now.knob && same_setting(step.action.after, goal)) {
+      if (run.id < undone && run.purpose == Purpose::apply && step.outcome == Outcome::done &&
+          step.action.knob == held.knob && same_setting(step.action.after, goal)) {
         held.run = run.id;
         held.plan = run.plan;
         held.action = step.id;
         held.reason = step.action.reason;
       }
   return held;
+}
+
+/// The entry of a knob that was taken again: the plan that is undone had given it back, so what
+/// that left is the original.
+HeldKnob held_again(const RunStep& first, const Setting& goal, const Run& undo,
+                    std::span<const Run> runs, const Clock& clock) {
+  HeldKnob held{.knob = first.action.knob,
+                .original = first.action.before,
+                .written = goal,
+                .run = undo.id,
+                .plan = undo.plan,
+                .action = first.id,
+                .reason = first.action.reason,
+                .since = clock.boot(),
+                .since_wall = clock.wall()};
+  return is_table(held.knob) ? held : still_held(std::move(held), goal, undo, runs, clock);
+}
+
+/// What follows for the held knobs; `lost` are those that are somebody else's by now.
+HeldChange held_after_undo(const Run& undo, const std::set<Knob>& lost, const Readings& after,
+                           std::span<const HeldKnob> held, std::span<const Run> runs,
+                           std::span<const CededKnob> ceded, const Clock& clock) {
+  HeldChange change;
+  std::set<Knob> seen;
+  for (const RunStep& step : undo.steps) {
+    const Knob& knob = step.action.knob;
+    if (!seen.insert(knob).second) continue;
+    const HeldKnob* now = find_held(held, knob);
+    const Outcome outcome = last_on(undo.steps, knob).outcome;
+    const Setting& goal = goal_of(undo.steps, step);
+    if (lost.contains(knob)) {
+      change.drop.push_back(knob);
+      change.cede.push_back(cede(knob, after.at(knob),
+                                 "somebody else has changed it: " + to_text(after.at(knob)), ceded,
+                                 clock));
+    } else if (outcome == Outcome::gone) {
+      change.drop.push_back(knob);
+    } else if (outcome == Outcome::undone && now == nullptr) {
+      if (is_table(knob) || !std::holds_alternative<Absent>(goal))
+        change.hold.push_back(held_again(step, goal, undo, runs, clock));
+    } else if (outcome == Outcome::undone) {
+      if (same_setting(goal, restorable(now->original)) || std::holds_alternative<Absent>(goal))
+        change.drop.push_back(knob);
+      else
+        change.hold.push_back(still_held(*now, goal, undo, runs, clock));
+    }
+  }
+  return change;
+}
+
+/// If something of the run is left that an undo of it would take back or take again.
+bool is_left(const Run& run, const Undone& undone, std::span<const HeldKnob> held) {
+  const bool whole = undone.what == kUndoOf + run.plan || undone.what == kUndoOf + kAll;
+  return run.state == RunState::open || std::ranges::any_of(run.steps, [&](const RunStep& step) {
+           if (step.outcome != Outcome::done) return false;
+           const auto settled = std::ranges::find(undone.steps, step.action.knob,
+                                                  [](const RunStep& s) { return s.action.knob; });
+           const HeldKnob* now = find_held(held, step.action.knob);
+           // What an undo of the whole left out, it left out for good: the table of workloads.
+           if (settled == undone.steps.end())
+             return !whole && (now == nullptr || now->run == run.id);
+           return settled->outcome == Outcome::failed;
+         });
 }
 
 Controls controls_after(Controls controls, const Undone& undone, std::span<const HeldKnob> held,
@@ -190,17 +388,11 @@ Controls controls_after(Controls controls, const Undone& undone, std::span<const
     if (std::ranges::find(controls.degraded, object) == controls.degraded.end())
       controls.degraded.push_back(object);
   if (!controls.confirmation) return controls;
-  // Nothing is left to confirm once nothing of that plan is left to take back.
-  const RunId waiting = controls.confirmation->run;
-  const bool left = std::ranges::any_of(held, [&](const HeldKnob& h) {
-    const bool settled = std::ranges::any_of(undone.steps, [&](const RunStep& s) {
-      return s.action.knob == h.knob && s.outcome != Outcome::failed;
-    });
-    return h.run == waiting && !settled;
+  // Nothing is left to confirm once nothing of that plan is left to undo.
+  const bool left = std::ranges::any_of(runs, [&](const Run& run) {
+    return run.id == controls.confirmation->run && is_left(run, undone, held);
   });
-  const bool open = std::ranges::any_of(
-      runs, [&](const Run& r) { return r.id == waiting && r.state == RunState::open; });
-  if (!left && !open) controls.confirmation.reset();
+  if (!left) controls.confirmation.reset();
   return controls;
 }
 
@@ -219,7 +411,8 @@ Result<Undone> finish_undo(const Run& intended, Actuator& actuator, Journal& jou
 
   Run run = intended;
   const std::vector<Knob> knobs = knobs_of(run.steps);
-  const Readings before = read_knobs(actuator, knobs);
+  Readings before = read_knobs(actuator, knobs);
+  expect_devices(before, devices_made(run.steps | std::views::transform(&RunStep::action)));
   std::set<Knob> lost;
   judge_all(run, before, actuator, *ceded, if_changed, lost);
   std::vector<Action> actions;
@@ -227,7 +420,8 @@ Result<Undone> finish_undo(const Run& intended, Actuator& actuator, Journal& jou
   for (std::size_t i = 0; i < run.steps.size(); ++i)
     if (run.steps[i].outcome == Outcome::pending) {
       Action action = run.steps[i].action;
-      action.before = before.at(action.knob).value_or(action.before);
+      if (std::ranges::find(actions, action.knob, &Action::knob) == actions.end())
+        action.before = before.at(action.knob).value_or(action.before);
       actions.push_back(std::move(action));
       numbers.push_back(i);
     }
@@ -235,11 +429,10 @@ Result<Undone> finish_undo(const Run& intended, Actuator& actuator, Journal& jou
   const Readings after = read_knobs(actuator, knobs);
 
   Undone undone{.what = run.plan};
-  HeldChange change;
   for (std::size_t k = 0; k < numbers.size(); ++k) {
     RunStep& step = run.steps[numbers[k]];
     const Result<Setting>& found = after.at(step.action.knob);
-    if (reads_as(found, step.action.after)) {
+    if (reads_as(found, goal_of(run.steps, step))) {
       step.outcome = Outcome::undone;
     } else if (is_gone(found)) {
       step.outcome = Outcome::gone;
@@ -249,25 +442,12 @@ Result<Undone> finish_undo(const Run& intended, Actuator& actuator, Journal& jou
                   (written[k] ? "" : "; " + written[k].error().text);
     }
   }
-  for (const RunStep& step : run.steps) {
-    const Knob& knob = step.action.knob;
-    const HeldKnob* now = find_held(*held, knob);
-    if (step.outcome == Outcome::failed) undone.degraded.push_back(to_text(knob));
-    if (lost.contains(knob)) {
-      change.drop.push_back(knob);
-      change.cede.push_back(cede(knob, after.at(knob),
-                                 "somebody else has changed it: " + to_text(after.at(knob)), *ceded,
-                                 clock));
-    } else if (step.outcome == Outcome::gone) {
-      change.drop.push_back(knob);
-    } else if (step.outcome == Outcome::undone && now != nullptr) {
-      if (same_setting(step.action.after, restorable(now->original)) ||
-          std::holds_alternative<Absent>(step.action.after))
-        change.drop.push_back(knob);
-      else
-        change.hold.push_back(still_held(*now, step.action.after, run.id, *runs, clock));
-    }
-  }
+  for (const RunStep& step : run.steps)
+    if (const std::string what = to_text(step.action.knob);
+        step.outcome == Outcome::failed &&
+        std::ranges::find(undone.degraded, what) == undone.degraded.end())
+      undone.degraded.push_back(what);
+  const HeldChange change = held_after_undo(run, lost, after, *held, *runs, *ceded, clock);
   undone.steps = run.steps;
 
   const Controls settled = controls_after(*controls, undone, *held, *runs);
@@ -301,7 +481,7 @@ Result<Undone> undo(Actuator& actuator, Journal& journal, const Clock& clock,
   auto controls = journal.controls();
   if (!controls) return std::unexpected(controls.error());
 
-  Run run{.plan = "undo of " + (options.id.empty() ? "all" : options.id),
+  Run run{.plan = kUndoOf + (options.id.empty() ? kAll : options.id),
           .purpose = Purpose::undo,
           .by = options.by,
           .begun = clock.boot()};
@@ -310,7 +490,9 @@ Result<Undone> undo(Actuator& actuator, Journal& journal, const Clock& clock,
     // The knobs decide anew what is degraded.
     controls->degraded.clear();
   } else {
-    auto steps = steps_of_id(options.id, *runs, *held);
+    auto ceded = journal.ceded();
+    if (!ceded) return std::unexpected(ceded.error());
+    auto steps = steps_of_id(options.id, *runs, *held, *ceded, actuator);
     if (!steps) return std::unexpected(steps.error());
     run.steps = *std::move(steps);
   }
@@ -321,11 +503,16 @@ Result<Undone> undo(Actuator& actuator, Journal& journal, const Clock& clock,
                               .by = run.by,
                               .steps = run.steps,
                               .controls = *controls});
-  // An undo can be repeated from what is held: unlike a plan it may go on without its intent.
-  if (begun)
+  // Giving back can be repeated from what is held: unlike a plan it may go on without its intent.
+  // What would be taken again would be nobody's.
+  if (begun) {
     run.id = *begun;
-  else
+  } else {
     notes.push_back("the intent cannot be recorded: " + begun.error().text);
+    std::erase_if(run.steps, [&](const RunStep& step) {
+      return find_held(*held, step.action.knob) == nullptr;
+    });
+  }
   auto undone = finish_undo(run, actuator, journal, clock, options.if_changed);
   if (undone) undone->notes.insert(undone->notes.begin(), notes.begin(), notes.end());
   return undone;

@@ -30,10 +30,11 @@ struct Undone {
   std::vector<std::string> notes;     ///< what the journal could not record
 };
 
-/// Gives knobs back, last taken first: each that still is as we set it gets its original again; one
-/// that is gone is dropped; one that somebody else has changed is left alone and said. Needs the
-/// held file only, and goes on when that cannot be written any more. An Error means that nothing
-/// was written.
+/// Gives knobs back, last taken first: each that still is as we set it gets its original again, or
+/// with an id what it was before that plan; what that plan had given back is taken again. One that
+/// is gone is dropped; one that somebody else has changed is left alone and said. Needs the held
+/// file only, and goes on giving back when that cannot be written any more. An Error means that
+/// nothing was written.
 Result<Undone> undo(Actuator& actuator, Journal& journal, const Clock& clock,
                     const UndoOptions& options);
 

@@ -494,8 +494,10 @@ void Controller::after_change() {
   parts_.observer.forget_queues();
   if (auto done = look(policies_); !done) log("look: " + done.error().text);
   const auto held = parts_.journal.held();
+  const auto controls = parts_.journal.controls();
   if (held && held->empty()) {
-    remove_pins(parts_.options.bpf_dir);
+    // What waits may have given all back: the dead man's switch needs the pins to take it again.
+    if (controls && !keeps_all_runs(*controls)) remove_pins(parts_.options.bpf_dir);
   } else if (held && !classified_devices(*held).empty()) {
     if (auto done = parts_.observer.persist(); !done)
       log("the sensors would not outlive the daemon: " + done.error().text);
@@ -576,7 +578,9 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
 
 Result<std::string> Controller::confirm(const std::string& by) {
   auto plan = ankus::confirm(parts_.journal, parts_.clock, by);
-  if (plan) disarm_deadman();
+  if (!plan) return plan;
+  disarm_deadman();
+  after_change();  // pins that were kept for the switch may go
   return plan;
 }
 

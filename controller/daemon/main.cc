@@ -38,7 +38,7 @@ Result<std::unique_ptr<SqliteJournal>> open_journal(const Options& options, cons
 }
 
 KernelHandles handles_of(const Programs& programs, const Options& options) {
-  return {.classifier_program = programs.program("ankus_uplink_classifies"),
+  return {.classifier_program = programs.program(kClassifierProgram),
           .pin_dir = options.bpf_dir,
           .members_fd = programs.map("ankus_members"),
           .devices_fd = programs.map("ankus_devices"),
@@ -70,7 +70,9 @@ int roll_back(const Options& options) {
   if (!journal) return complain(journal.error());
   const auto members = bpf::open_pinned(map_pin_path(options.bpf_dir, "ankus_members"));
   const auto devices = bpf::open_pinned(map_pin_path(options.bpf_dir, "ankus_devices"));
-  auto actuator = KernelActuator::open({.pin_dir = options.bpf_dir,
+  const auto classifier = bpf::open_pinned(map_pin_path(options.bpf_dir, kClassifierProgram));
+  auto actuator = KernelActuator::open({.classifier_program = classifier ? classifier->get() : -1,
+                                        .pin_dir = options.bpf_dir,
                                         .members_fd = members ? members->get() : -1,
                                         .devices_fd = devices ? devices->get() : -1,
                                         .cgroup = host_roots().cgroup});

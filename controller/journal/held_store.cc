@@ -346,6 +346,9 @@ Result<void> HeldStore::close(const Closing& closing) {
       if (auto r = set_meta("controls", controls_text(with_run(*closing.controls, closing.run)));
           !r)
         return r;
+    auto controls = this->controls();
+    if (!controls) return std::unexpected(controls.error());
+    if (keeps_all_runs(*controls)) return {};
     // Of a run nothing of which is in force, history keeps what people want to know.
     return database_.run(
         "DELETE FROM runs WHERE state<>'open' AND id NOT IN (SELECT run FROM held);"

@@ -142,7 +142,8 @@ class Journal {
   // Held.
   virtual Result<RunId> begin(const Intent& intent) = 0;
   virtual Result<void> close(const Closing& closing) = 0;
-  /// Those that are open, and those of which something is still in force; oldest first.
+  /// Those that are open, and those of which something is still in force; oldest first. While a
+  /// plan waits for its confirmation, all since: also of one that only gave back can be undone.
   virtual Result<std::vector<Run>> runs() = 0;
   /// In the order in which they were taken.
   virtual Result<std::vector<HeldKnob>> held() = 0;
@@ -174,5 +175,9 @@ class Journal {
 
 /// `controls` with its confirmation's run 0 replaced by `run`.
 Controls with_run(Controls controls, RunId run);
+
+/// If close() must not forget runs of which nothing is held: the plan that waits may have given
+/// back all that it touched, and what it was before belongs to the plans before it.
+bool keeps_all_runs(const Controls& controls);
 
 }  // namespace ankus

@@ -148,7 +148,10 @@ Result<void> Programs::pin_maps() const {
     (void)unlink(path.c_str());  // of a run whose maps were not taken over
     if (auto done = bpf::pin(map(name), path); !done) return done;
   }
-  return {};
+  // For an undo without us that has to attach it again.
+  const std::string classifier = map_pin_path(options_.pin_dir, kClassifierProgram);
+  (void)unlink(classifier.c_str());
+  return bpf::pin(program(kClassifierProgram), classifier);
 }
 
 Result<std::uint32_t> Programs::jiffies() const {

@@ -56,5 +56,7 @@ class Programs {
 
 /// Where maps of this version are pinned below `pin_dir`.
 std::string map_pin_path(const std::string& pin_dir, const std::string& name);
+/// Gives packets their class; pinned along with the maps.
+inline constexpr const char* kClassifierProgram = "ankus_uplink_classifies";
 
 }  // namespace ankus

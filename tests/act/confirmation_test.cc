@@ -3,7 +3,11 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+#include <filesystem>
+
 #include "act/scene.h"
+#include "journal/sqlite_journal.h"
 
 namespace ankus {
 namespace {
@@ -67,6 +71,150 @@ TEST(Confirmation, EndsAlsoWhenTheDeviceIsGone) {
   s.clock.advance(seconds(61));
   ASSERT_TRUE(undo_expired(s.kernel, s.journal, s.clock));
   EXPECT_FALSE(s.journal.control.confirmation);
+}
+
+/// A scene whose journal is the real one, or the fake.
+class RemovalToBeConfirmed : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    if (!GetParam()) return;
+    char pattern[] = "/dev/shm/ankus-confirmation-XXXXXX";
+    directory_ = ::mkdtemp(pattern);
+    auto opened = SqliteJournal::open(
+        {.runtime_dir = directory_ + "/run", .state_dir = directory_ + "/lib", .boot_id = "boot-1"},
+        s.clock);
+    ASSERT_TRUE(opened) << opened.error().text;
+    real_ = *std::move(opened);
+  }
+  void TearDown() override {
+    real_.reset();
+    if (!directory_.empty()) std::filesystem::remove_all(directory_);
+  }
+  Journal& journal() { return real_ ? static_cast<Journal&>(*real_) : s.journal; }
+  std::string apply(const Desired& desired, std::optional<nanoseconds> confirm_within = {}) {
+    const auto applied = ankus::apply(s.plan(desired, journal()), s.kernel, journal(), s.clock,
+                                      {.confirm_within = confirm_within});
+    EXPECT_TRUE(applied && !applied->failure);
+    return applied ? applied->plan : "";
+  }
+  /// Of all that is held: what it was, what it is, by which plan.
+  std::map<Knob, std::vector<std::string>> held() {
+    std::map<Knob, std::vector<std::string>> entries;
+    const auto all = journal().held();
+    EXPECT_TRUE(all);
+    for (const HeldKnob& h : *all)
+      entries[h.knob] = {to_text(h.original), to_text(h.written), h.plan, std::to_string(h.run)};
+    return entries;
+  }
+  Desired tree(std::vector<std::uint16_t> minors, std::uint64_t megabits = 100) {
+    Desired desired;
+    wish_tree(desired, {.device = s.eth0, .minors = std::move(minors), .megabits = megabits});
+    return desired;
+  }
+  void expect_undone_at_the_deadline(const Desired& first, const Desired& second) {
+    apply(first);
+    const auto settings = s.kernel.settings;
+    const auto entries = held();
+    apply(second, seconds(60));
+    EXPECT_NE(s.kernel.settings, settings);
+    s.clock.advance(seconds(61));
+    const auto undone = undo_expired(s.kernel, journal(), s.clock);
+    ASSERT_TRUE(undone && *undone);
+    EXPECT_FALSE((*undone)->steps.empty());
+    EXPECT_EQ(s.kernel.settings, settings);
+    EXPECT_EQ(held(), entries) << "also by which plan it is held";
+    EXPECT_TRUE(journal().controls()->hold);
+    EXPECT_FALSE(journal().controls()->confirmation);
+    ASSERT_TRUE(ankus::undo(s.kernel, journal(), s.clock, {}));
+    EXPECT_TRUE(s.kernel.settings.empty());
+    EXPECT_TRUE(journal().runs()->empty());
+  }
+
+  Scene s;
+
+ private:
+  std::string directory_;
+  std::unique_ptr<SqliteJournal> real_;
+};
+INSTANTIATE_TEST_SUITE_P(Confirmation, RemovalToBeConfirmed, testing::Bool(),
+                         [](const auto& info) { return info.param ? "sqlite" : "fake"; });
+
+TEST_P(RemovalToBeConfirmed, OfOneClassIsUndoneAtTheDeadline) {
+  expect_undone_at_the_deadline(tree({0x10, 0x20}), tree({0x10}));
+}
+
+TEST_P(RemovalToBeConfirmed, OfAllIsUndoneAtTheDeadline) {
+  expect_undone_at_the_deadline(tree({0x10, 0x20}), {});
+}
+
+TEST_P(RemovalToBeConfirmed, TogetherWithChangesIsUndoneAtTheDeadline) {
+  expect_undone_at_the_deadline(tree({0x10, 0x20}), tree({0x10, 0x30}, 50));
+}
+
+TEST_P(RemovalToBeConfirmed, IsHeldAgainWithItsTable) {
+  Desired first = tree({0x10});
+  wish_members(first, 3);
+  apply(first);
+  apply({}, seconds(60));
+  EXPECT_TRUE(held().empty());
+  s.clock.advance(seconds(61));
+  ASSERT_TRUE(undo_expired(s.kernel, journal(), s.clock));
+  EXPECT_TRUE(held().contains(knob::Membership{})) << "so that the daemon fills it again";
+  EXPECT_EQ(held().at(knob::Membership{})[0], "absent");
+}
+
+TEST_P(RemovalToBeConfirmed, CanBeRolledBackActionByAction) {
+  apply(tree({0x10, 0x20, 0x30}));
+  const auto settings = s.kernel.settings;
+  const auto entries = held();
+  const Plan removal = s.plan(tree({0x10}), journal());
+  const auto applied =
+      ankus::apply(removal, s.kernel, journal(), s.clock, {.confirm_within = seconds(60)});
+  ASSERT_TRUE(applied);
+  for (auto step = applied->steps.rbegin(); step != applied->steps.rend(); ++step) {
+    EXPECT_TRUE(journal().controls()->confirmation) << "the rest still waits";
+    ASSERT_TRUE(ankus::undo(s.kernel, journal(), s.clock, {.id = step->id, .hold = Hold::no}));
+  }
+  EXPECT_EQ(s.kernel.settings, settings);
+  EXPECT_EQ(held(), entries);
+}
+
+TEST_P(RemovalToBeConfirmed, LeavesToSomebodyElseWhatHeHasMadeMeanwhile) {
+  apply(tree({0x10, 0x20}));
+  apply(tree({0x10}), seconds(60));
+  const knob::TcClass theirs{s.eth0, make_handle(kOurMajor, 0x20)};
+  s.kernel.change(theirs, class_setting(1, 7));
+  s.clock.advance(seconds(61));
+  ASSERT_TRUE(undo_expired(s.kernel, journal(), s.clock));
+  EXPECT_EQ(s.kernel.settings.at(theirs), Setting(class_setting(1, 7)));
+  EXPECT_FALSE(held().contains(theirs));
+  EXPECT_FALSE(journal().controls()->confirmation);
+}
+
+TEST_P(RemovalToBeConfirmed, StaysRemovedOnceItIsConfirmed) {
+  apply(tree({0x10, 0x20}));
+  apply(tree({0x10}), seconds(60));
+  const auto settings = s.kernel.settings;
+  ASSERT_TRUE(confirm(journal(), s.clock, "root"));
+  s.clock.advance(seconds(61));
+  EXPECT_FALSE(undo_expired(s.kernel, journal(), s.clock)->has_value());
+  EXPECT_EQ(s.kernel.settings, settings);
+}
+
+TEST(Confirmation, TakesNothingAgainThatItCannotRecord) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree())));
+  ASSERT_TRUE(s.apply(s.plan({}), {.confirm_within = seconds(60)}));
+  s.clock.advance(seconds(61));
+  FaultyJournal full(s.journal);
+  full.fail_at = 0;
+  full.for_good = true;
+  const auto undone = undo_expired(s.kernel, full, s.clock);
+  ASSERT_TRUE(undone && *undone);
+  EXPECT_FALSE((*undone)->notes.empty());
+  EXPECT_TRUE(s.kernel.settings.empty()) << "it would be nobody's";
+  ASSERT_TRUE(undo_expired(s.kernel, s.journal, s.clock)) << "once there is room again";
+  EXPECT_FALSE(s.kernel.settings.empty());
 }
 
 }  // namespace

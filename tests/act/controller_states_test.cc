@@ -65,6 +65,14 @@ std::vector<Happening> all_events() {
       {"apply B", apply_one(50, false)},
       {"apply A, to be confirmed", apply_one(100, true)},
       {"apply B, to be confirmed", apply_one(50, true)},
+      {"remove a class, to be confirmed",
+       [](Scene& s) {
+         Desired root_only;
+         wish_tree(root_only, {.device = s.eth0, .minors = {}});
+         (void)s.apply(s.plan(root_only), {.confirm_within = seconds(60)});
+       }},
+      {"remove all, to be confirmed",
+       [](Scene& s) { (void)s.apply(s.plan({}), {.confirm_within = seconds(60)}); }},
       {"confirm", [](Scene& s) { (void)confirm(s.journal, s.clock, "x"); }},
       {"a minute passes", [](Scene& s) { s.clock.advance(seconds(61)); }},
       {"expiry", [](Scene& s) { (void)undo_expired(s.kernel, s.journal, s.clock); }},

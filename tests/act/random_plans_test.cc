@@ -130,5 +130,96 @@ TEST(RandomPlans, ApplyAndUndoIsIdentity) {
   EXPECT_GT(restarts, 200u);
 }
 
+std::string texts_of(const std::map<Knob, Setting>& settings) {
+  std::string text;
+  for (const auto& [knob, setting] : settings)
+    text += to_text(knob) + ": " + to_text(setting) + "\n";
+  return text;
+}
+std::string story_of(const FakeJournal& journal) {
+  std::string story;
+  for (const PastEvent& past : journal.past)
+    story += past.event.kind + " " + past.event.plan + " " + past.event.text + "\n";
+  return story;
+}
+
+/// What an undo of one plan brings back. The table's rows are the daemon's to fill again.
+std::map<Knob, Setting> without_table(std::map<Knob, Setting> settings) {
+  settings.erase(knob::Membership{});
+  return settings;
+}
+std::map<Knob, Setting> originals_of(const FakeJournal& journal) {
+  std::map<Knob, Setting> originals;
+  for (const HeldKnob& h : journal.held_list) originals.emplace(h.knob, h.original);
+  return originals;
+}
+
+// What was given back is taken again, what was rebuilt is rebuilt, wherever the undo is cut off.
+TEST(RandomPlans, UndoOfTheLastPlanBringsBackTheOneBefore) {
+  std::size_t undone = 0, taken_again = 0, rebuilt = 0, cut_off = 0;
+  for (unsigned seed = 0; undone < 5'000; ++seed) {
+    Dice dice(seed);
+    Scene s;
+    const Device eth1 = s.kernel.add_device("eth1", 3);
+    s.kernel.add_queues(s.eth0, 4, 16);
+    s.kernel.settings[knob::IrqbalanceBans{}] = BannedIrqs{};
+    const std::vector threads{s.kernel.add_thread(100), s.kernel.add_thread(101)};
+    const auto untouched = s.kernel.settings;
+    for (int round = 0; round < 5; ++round) {
+      const auto before = s.kernel.settings;
+      const auto originals = originals_of(s.journal);
+      const Plan plan = s.plan(random_desired(dice, s, eth1, threads));
+      const auto applied = s.apply(plan, {.confirm_within = seconds(60)});
+      ASSERT_TRUE(applied && !applied->failure) << "seed " << seed;
+      if (applied->run == 0) continue;
+      if (dice.once_in(3)) {
+        ASSERT_TRUE(confirm(s.journal, s.clock, "x"));
+        continue;
+      }
+      for (const auto& [knob, original] : originals) {
+        const bool dropped = std::ranges::find(s.journal.held_list, knob, &HeldKnob::knob) ==
+                             s.journal.held_list.end();
+        const auto writes = std::ranges::count(plan.actions, knob, &Action::knob);
+        taken_again += dropped;
+        rebuilt += !dropped && writes > 1;
+      }
+      Fate fate;
+      if (dice.once_in(2)) fate.writes_left = static_cast<int>(dice.below(30));
+      FaultyJournal journal(s.journal);
+      journal.fate = s.kernel.fate = &fate;
+      s.clock.advance(seconds(61));
+      (void)undo_expired(s.kernel, journal, s.clock);
+      cut_off += fate.dead;
+      fate.revive();
+      s.kernel.fate = nullptr;
+      ASSERT_TRUE(recover(s.kernel, s.journal, s.clock)) << "seed " << seed;
+      const auto again = undo_expired(s.kernel, s.journal, s.clock);
+      ASSERT_TRUE(again) << "seed " << seed << ": " << again.error().text;
+      ++undone;
+      ASSERT_EQ(texts_of(without_table(s.kernel.settings)), texts_of(without_table(before)))
+          << "seed " << seed << "\n"
+          << story_of(s.journal);
+      ASSERT_EQ(texts_of(without_table(originals_of(s.journal))),
+                texts_of(without_table(originals)))
+          << "seed " << seed << "\n"
+          << story_of(s.journal);
+      for (const HeldKnob& h : s.journal.held_list)
+        ASSERT_TRUE(h.knob == Knob(knob::Membership{}) ||
+                    same_setting(h.written, s.kernel.settings.at(h.knob)))
+            << "seed " << seed;
+      ASSERT_TRUE(s.journal.control.degraded.empty()) << s.journal.control.degraded[0];
+      ASSERT_TRUE(s.journal.control.hold) << "seed " << seed << " round " << round;
+      ASSERT_FALSE(s.journal.control.confirmation) << "seed " << seed << " round " << round;
+      s.journal.control.hold.reset();
+    }
+    ASSERT_TRUE(s.undo());
+    ASSERT_EQ(texts_of(s.kernel.settings), texts_of(untouched)) << "seed " << seed;
+    ASSERT_TRUE(s.journal.held_list.empty());
+  }
+  EXPECT_GT(taken_again, 5'000u);
+  EXPECT_GT(rebuilt, 500u);
+  EXPECT_GT(cut_off, 500u);
+}
+
 }  // namespace
 }  // namespace ankus

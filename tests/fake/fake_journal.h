@@ -49,6 +49,7 @@ class FakeJournal final : public Journal {
       }
     (void)change_held(closing.change);  // cannot fail here
     if (closing.controls) control = with_run(*closing.controls, closing.run);
+    if (keeps_all_runs(control)) return {};
     std::erase_if(run_list, [&](const Run& run) {
       return run.state != RunState::open &&
              std::ranges::none_of(held_list, [&](const HeldKnob& h) { return h.run == run.id; });

@@ -29,6 +29,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::SizeIs;
+using testing::UnorderedElementsAreArray;
 
 class Daemon : public testing::Test {
  protected:
@@ -64,9 +65,28 @@ class Daemon : public testing::Test {
     EXPECT_NE(send_tcp(lab.container("backup"), lab.server(), "10.77.0.2", 7002, 3'000'000), 0);
   }
 
+  /// A policy that wants nothing.
+  std::string no_rules() const {
+    const std::string path = host_->file("nothing.toml");
+    std::ofstream(path) << "mode = \"advise\"\n";
+    return path;
+  }
+
   std::optional<DaemonLab> host_;
   std::string before_;
 };
+
+/// Workloads with a row in the pinned table: an array, whose empty rows are zero.
+std::size_t rows_of_members(const DaemonLab& host) {
+  const std::string text =
+      run("bpftool --json map dump pinned $(find " + host.lab().pin_dir() + " -name ankus_members)")
+          .output;
+  const auto rows = nlohmann::json::parse(text, nullptr, false);
+  EXPECT_TRUE(rows.is_array()) << text;
+  return static_cast<std::size_t>(std::ranges::count_if(rows, [](const auto& row) {
+    return row.contains("formatted") && row["formatted"]["value"].value("lease_until", 0U) != 0;
+  }));
+}
 
 /// The lines of an strace that change something of the host.
 std::vector<std::string> writes_in(const std::string& trace_file) {
@@ -128,6 +148,42 @@ TEST_F(Daemon, TheDeadMansSwitchUndoesWithoutTheDaemon) {
   EXPECT_TRUE(eventually(seconds(30), [&] {
     return access(host_->lab().pin_dir().c_str(), F_OK) != 0;
   })) << "pins are left";
+}
+
+TEST_F(Daemon, UndoesARemovalThatNobodyConfirms) {
+  const Process daemon = applied();
+  const std::string tuned = host_->snapshot();
+  const auto held = host_->knobs("held");
+  const std::size_t rows = rows_of_members(*host_);
+  succeed("apply " + no_rules() + " --confirm-within 2s");
+  EXPECT_EQ(host_->snapshot(), before_) << "all is given back";
+  EXPECT_TRUE(host_->comes_back_to(tuned, seconds(30))) << host_->log();
+  EXPECT_EQ(host_->state(), "held");
+  EXPECT_THAT(host_->knobs("held"), UnorderedElementsAreArray(held));
+  const std::uint64_t fast = class_bytes("11");
+  send_mice_and_an_elephant();
+  EXPECT_GT(class_bytes("11"), fast + 2'000'000) << "the classifier is back, too";
+  succeed("resume");
+  succeed("apply " + host_->policy_file());
+  EXPECT_TRUE(eventually(seconds(30), [&] { return rows_of_members(*host_) == rows; }))
+      << "the table is filled again";
+  succeed("rollback --all");
+  expect_undone();
+}
+
+TEST_F(Daemon, TheDeadMansSwitchUndoesARemovalWithoutTheDaemon) {
+  Process daemon = applied();
+  const std::string tuned = host_->snapshot();
+  succeed("apply " + no_rules() + " --confirm-within 2s");
+  EXPECT_EQ(host_->snapshot(), before_);
+  daemon.kill_now();
+  EXPECT_TRUE(host_->comes_back_to(tuned, seconds(30)));
+  const Process successor = host_->start();
+  host_->let_turns_pass(1);
+  EXPECT_EQ(host_->snapshot(), tuned);
+  EXPECT_EQ(host_->state(), "held");
+  succeed("rollback --all");
+  expect_undone();
 }
 
 TEST_F(Daemon, WhatIsConfirmedStays) {
@@ -342,18 +398,6 @@ TEST_F(Daemon, ABadPolicyLeavesTheOldOnesInForce) {
   ASSERT_EQ(symlink(host_->policy_file().c_str(), link.c_str()), 0);
   fail_with(2, "reload", link);
   EXPECT_EQ(host_->json("status")["policies"], good);
-}
-
-/// Workloads with a row in the pinned table: an array, whose empty rows are zero.
-std::size_t rows_of_members(const DaemonLab& host) {
-  const std::string text =
-      run("bpftool --json map dump pinned $(find " + host.lab().pin_dir() + " -name ankus_members)")
-          .output;
-  const auto rows = nlohmann::json::parse(text, nullptr, false);
-  EXPECT_TRUE(rows.is_array()) << text;
-  return static_cast<std::size_t>(std::ranges::count_if(rows, [](const auto& row) {
-    return row.contains("formatted") && row["formatted"]["value"].value("lease_until", 0U) != 0;
-  }));
 }
 
 TEST_F(Daemon, EnforcesByItselfUnlessPaused) {
