@@ -4,12 +4,45 @@
 #include <algorithm>
 
 namespace ankus {
+namespace {
 
-Result<std::string> confirm(Journal& journal, const Clock& clock, const std::string& by) {
+Result<std::optional<Undone>> undo_unconfirmed(const Confirmation& confirmation,
+                                               const std::string& by, Actuator& actuator,
+                                               Journal& journal, const Clock& clock) {
+  auto runs = journal.runs();
+  if (!runs) return std::unexpected(runs.error());
+  const bool in_force = std::ranges::any_of(
+      *runs, [&](const Run& r) { return r.id == confirmation.run && r.state == RunState::done; });
+  if (!in_force) {
+    // Nothing of it is left to undo (drift has dropped it all): only the waiting has to end.
+    auto controls = journal.controls();
+    if (!controls) return std::unexpected(controls.error());
+    controls->confirmation.reset();
+    controls->unjudged.reset();
+    if (auto set = journal.set_controls(*controls); !set) return std::unexpected(set.error());
+    return std::optional<Undone>(Undone{.what = "undo of " + confirmation.plan});
+  }
+  auto undone = undo(actuator, journal, clock,
+                     {.by = by,
+                      .id = confirmation.plan,
+                      .hold = confirmation.on_trial ? Hold::no : Hold::until_resume});
+  if (!undone) return std::unexpected(undone.error());
+  return std::optional<Undone>(*std::move(undone));
+}
+
+}  // namespace
+
+Result<std::string> confirm(Journal& journal, const Clock& clock, const std::string& by,
+                            ConfirmedBy who) {
   auto controls = journal.controls();
   if (!controls) return std::unexpected(controls.error());
   if (!controls->confirmation) return fail(ErrorKind::invalid, "no plan waits for a confirmation");
   const std::string plan = controls->confirmation->plan;
+  if (controls->confirmation->on_trial && who != ConfirmedBy::verdict)
+    return fail(ErrorKind::refused, "plan " + plan +
+                                        " is on trial: its verdict keeps or undoes it; `ankusctl "
+                                        "rollback " +
+                                        plan + "` undoes it now");
   if (controls->confirmation->deadline <= clock.boot())
     return fail(ErrorKind::refused,
                 "too late: the time to confirm plan " + plan + " is over, it is being undone");
@@ -33,24 +66,17 @@ Result<std::optional<Undone>> undo_expired(Actuator& actuator, Journal& journal,
   auto over = expired(journal, clock);
   if (!over) return std::unexpected(over.error());
   if (!*over) return std::optional<Undone>{};
-  const Confirmation& confirmation = **over;
-  auto runs = journal.runs();
-  if (!runs) return std::unexpected(runs.error());
-  const bool in_force = std::ranges::any_of(
-      *runs, [&](const Run& r) { return r.id == confirmation.run && r.state == RunState::done; });
-  if (!in_force) {
-    // Nothing of it is left to undo (drift has dropped it all): only the waiting has to end.
-    auto controls = journal.controls();
-    if (!controls) return std::unexpected(controls.error());
-    controls->confirmation.reset();
-    if (auto set = journal.set_controls(*controls); !set) return std::unexpected(set.error());
-    return std::optional<Undone>(Undone{.what = "undo of " + confirmation.plan});
-  }
-  auto undone =
-      undo(actuator, journal, clock,
-           {.by = "the deadline to confirm " + confirmation.plan, .id = confirmation.plan});
-  if (!undone) return std::unexpected(undone.error());
-  return std::optional<Undone>(*std::move(undone));
+  return undo_unconfirmed(**over, "the deadline to confirm " + (*over)->plan, actuator, journal,
+                          clock);
+}
+
+Result<std::optional<Undone>> undo_cut_off_trial(Actuator& actuator, Journal& journal,
+                                                 const Clock& clock) {
+  auto controls = journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  if (!controls->confirmation || !controls->confirmation->on_trial) return std::optional<Undone>{};
+  return undo_unconfirmed(*controls->confirmation, "a start that found a trial without its verdict",
+                          actuator, journal, clock);
 }
 
 }  // namespace ankus

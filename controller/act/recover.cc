@@ -70,6 +70,8 @@ Result<Recovered> recover_plan(Run run, Actuator& actuator, Journal& journal, co
   }
   if (state == RunState::undone && controls->confirmation && controls->confirmation->run == run.id)
     controls->confirmation.reset();
+  if (state == RunState::undone && controls->unjudged && controls->unjudged->run == run.id)
+    controls->unjudged.reset();
   for (const std::string& object : recovered.degraded) controls->degraded.push_back(object);
   recovered.steps = run.steps;
   auto closed = journal.close({.run = run.id,

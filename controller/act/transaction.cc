@@ -36,6 +36,11 @@ Result<void> may_apply(const Controls& controls, const Plan& plan, const ApplyOp
     return fail(ErrorKind::refused,
                 "degraded: " + names(controls.degraded) +
                     " could neither be set nor undone: ankusctl rollback --all first");
+  if (controls.confirmation && controls.confirmation->on_trial && !only_membership(plan))
+    return fail(ErrorKind::refused, "plan " + controls.confirmation->plan +
+                                        " is on trial until its verdict: wait for it, or "
+                                        "`ankusctl rollback " +
+                                        controls.confirmation->plan + "` first");
   if (controls.confirmation && (options.confirm_within || !only_membership(plan)))
     return fail(ErrorKind::refused,
                 "plan " + controls.confirmation->plan + " of " + controls.confirmation->by +
@@ -236,8 +241,15 @@ Result<Applied> apply(const Plan& plan, Actuator& actuator, Journal& journal, co
   Controls during = *controls;
   if (options.confirm_within) {
     applied.deadline = clock.boot() + *options.confirm_within;
-    during.confirmation = Confirmation{
-        .run = 0, .plan = applied.plan, .deadline = *applied.deadline, .by = options.by};
+    during.confirmation = Confirmation{.run = 0,
+                                       .plan = applied.plan,
+                                       .deadline = *applied.deadline,
+                                       .by = options.by,
+                                       .on_trial = options.on_trial};
+  }
+  if (!only_membership(plan)) {
+    during.unjudged.reset();  // whatever was to be judged, it is another host now
+    if (options.to_be_judged) during.unjudged = Unjudged{.run = 0, .plan = applied.plan};
   }
   auto run = journal.begin(
       {.plan = applied.plan, .by = options.by, .steps = applied.steps, .controls = during});

@@ -15,6 +15,8 @@ struct ApplyOptions {
   std::string by = "ankusd";                  ///< who asks, for people
   bool audit_required = true;                 ///< nothing is applied that history cannot record
   std::optional<nanoseconds> confirm_within;  ///< undone after that unless confirmed
+  bool on_trial = false;                      ///< a verdict confirms it, and not a person
+  bool to_be_judged = false;                  ///< by a verdict that may take it back
 };
 
 /// What became of a plan of which something was written, or nothing had to be.

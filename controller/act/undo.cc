@@ -387,12 +387,14 @@ Controls controls_after(Controls controls, const Undone& undone, std::span<const
   for (const std::string& object : undone.degraded)
     if (std::ranges::find(controls.degraded, object) == controls.degraded.end())
       controls.degraded.push_back(object);
-  if (!controls.confirmation) return controls;
-  // Nothing is left to confirm once nothing of that plan is left to undo.
-  const bool left = std::ranges::any_of(runs, [&](const Run& run) {
-    return run.id == controls.confirmation->run && is_left(run, undone, held);
-  });
-  if (!left) controls.confirmation.reset();
+  // Nothing is left to confirm or to judge once nothing of that plan is left to undo.
+  const auto is_settled = [&](RunId waiting) {
+    return std::ranges::none_of(
+        runs, [&](const Run& run) { return run.id == waiting && is_left(run, undone, held); });
+  };
+  if (controls.confirmation && is_settled(controls.confirmation->run))
+    controls.confirmation.reset();
+  if (controls.unjudged && is_settled(controls.unjudged->run)) controls.unjudged.reset();
   return controls;
 }
 

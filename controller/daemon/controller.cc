@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <ranges>
 #include <utility>
 
 #include "act/confirmation.h"
@@ -26,6 +25,7 @@ constexpr seconds kRememberEvery{60};
 constexpr seconds kPlanEvery{5};
 /// From the verdict's due time until the dead man's switch undoes a trial without one.
 constexpr seconds kTrialGrace{20};
+constexpr seconds kTakeBackEvery{5};
 
 bool is_membership(const Knob& knob) { return std::holds_alternative<knob::Membership>(knob); }
 
@@ -104,7 +104,67 @@ Result<void> Controller::recover() {
   if (!recovered) return std::unexpected(recovered.error());
   for (const Recovered& run : *recovered)
     log("recovered plan=" + run.plan + " how=" + std::string(to_text(run.how)));
+  if (auto done = recall(); !done) return done;
+  return end_cut_off_trials();
+}
+
+/// What was learnt by trying, before a restart.
+Result<void> Controller::recall() {
+  const auto tried = parts_.journal.tried();
+  if (!tried) return std::unexpected(tried.error());
+  const BootTime boot = parts_.clock.boot();
+  const MonotonicTime now = parts_.clock.monotonic();
+  Experiments::Records records;
+  for (const TriedObject& one : *tried) {
+    ObjectRecord record{
+        .failures = one.failures, .free_from = now + (one.free_from - boot), .last = one.last};
+    if (one.kept_since) record.kept_since = now + (*one.kept_since - boot);
+    records.emplace(one.object, std::move(record));
+  }
+  remembered_trials_ = records;
+  trials_.remember(std::move(records));
   return {};
+}
+
+/// In the clock that goes on while the host sleeps and outlives us.
+void Controller::remember_trials(MonotonicTime now) {
+  Experiments::Records records = trials_.records();
+  if (records == remembered_trials_) return;
+  const BootTime boot = parts_.clock.boot();
+  std::vector<TriedObject> tried;
+  for (const auto& [object, record] : records) {
+    TriedObject one{.object = object,
+                    .failures = record.failures,
+                    .free_from = boot + (record.free_from - now),
+                    .last = record.last};
+    if (record.kept_since) one.kept_since = boot + (*record.kept_since - now);
+    tried.push_back(std::move(one));
+  }
+  if (auto kept = parts_.journal.keep_tried(tried); !kept)
+    log("what was learnt by trying is not kept: " + kept.error().text);
+  else
+    remembered_trials_ = std::move(records);
+}
+
+/// A trial is undone, since nobody will judge it; that it failed was recorded before it was
+/// written. What stands goes on standing.
+Result<void> Controller::end_cut_off_trials() {
+  const auto before = parts_.journal.controls();
+  if (!before) return std::unexpected(before.error());
+  const auto undone = undo_cut_off_trial(parts_.actuator, parts_.journal, parts_.clock);
+  if (!undone) return std::unexpected(undone.error());
+  if (*undone) disarm_deadman();
+  auto controls = parts_.journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  if (before->unjudged) {
+    const std::string text = std::string("never judged: the daemon ended before the verdict; ") +
+                             (*undone ? "undone" : "it stays");
+    audit("verdict", before->unjudged->plan, text);
+    log("verdict plan=" + before->unjudged->plan + " " + text);
+  }
+  if (!controls->unjudged) return {};
+  controls->unjudged.reset();
+  return parts_.journal.set_controls(*controls);
 }
 
 /// Reads the host and points the sensors at what `policies` speak of.
@@ -165,17 +225,13 @@ void Controller::expect_apply() {
 }
 
 Result<void> Controller::tick() {
-  auto undone = undo_expired(parts_.actuator, parts_.journal, parts_.clock);
-  if (!undone) return std::unexpected(undone.error());
-  if (*undone) {
-    disarm_deadman();  // it comes after us, and would wait for our lock
-    trials_.abandon();
-    log("confirmation expired: " + (*undone)->what);
-    after_change();
-  }
   const MonotonicTime now = parts_.clock.monotonic();
+  if (auto done = undo_unconfirmed(now); !done) return done;
   if (auto done = look(policies_); !done) return done;
+  take_back_at_last(now);
   turn_trial(now);
+  if (auto done = forget_judged(); !done) return done;
+  remember_trials(now);
   if (now - drift_checked_at_ >= kDriftEvery) {
     drift_checked_at_ = now;
     const auto drift = check_drift(parts_.actuator, parts_.journal, parts_.clock);
@@ -198,6 +254,32 @@ Result<void> Controller::tick() {
   planned_on_ = look;
   planned_at_ = now;
   return act();
+}
+
+Result<void> Controller::undo_unconfirmed(MonotonicTime now) {
+  const auto over = expired(parts_.journal, parts_.clock);
+  if (!over) return std::unexpected(over.error());
+  if (!*over) return {};
+  const auto undone = undo_expired(parts_.actuator, parts_.journal, parts_.clock);
+  if (!undone) return std::unexpected(undone.error());
+  disarm_deadman();  // it comes after us, and would wait for our lock
+  if ((*over)->on_trial && trials_.is_written()) (void)trials_.failed("no verdict in time", now);
+  trials_.abandon();
+  log("confirmation expired: undo of " + (*over)->plan);
+  // Else `resume` would apply them again, and nobody would have to confirm it.
+  restore_former((*over)->plan);
+  after_change();
+  return {};
+}
+
+/// The journal keeps the runs that a verdict may still take back.
+Result<void> Controller::forget_judged() {
+  if (trials_.is_written() || not_undone_) return {};
+  auto controls = parts_.journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  if (!controls->unjudged) return {};
+  controls->unjudged.reset();
+  return parts_.journal.set_controls(*controls);
 }
 
 /// Plans, keeps the memberships up to date, and in mode enforce applies.
@@ -230,7 +312,7 @@ bool Controller::may_act(const Controls& controls) const {
 /// What nobody wants any more goes, whatever it would do to the mice. What stands is written once
 /// there is something to compare it with; what must prove itself becomes a trial. One at a time.
 void Controller::enforce(const Plan& plan, MonotonicTime now) {
-  if (trials_.under_way()) return;
+  if (trials_.under_way() || not_undone_) return;
   Parted parts = parted(plan);
   const VerifyRule& rule = policies_.policy.verify;
   const auto is_removal = [&](const Action& action) {
@@ -241,13 +323,10 @@ void Controller::enforce(const Plan& plan, MonotonicTime now) {
   Plan unwanted;
   std::ranges::copy_if(parts.experiment.actions, std::back_inserter(unwanted.actions), is_removal);
   std::erase_if(parts.experiment.actions, is_removal);
-  if (!unwanted.actions.empty() && withdraw(unwanted)) {
-    trials_.withdrawn(unwanted, rule, now);
-    return;
-  }
+  if (!unwanted.actions.empty() && withdraw(unwanted, now)) return;
   const Plan tree = structure_of(parts.standing);
   if (!tree.actions.empty()) {
-    if (std::ranges::all_of(tree.actions, is_removal) ? withdraw(parts.standing)
+    if (std::ranges::all_of(tree.actions, is_removal) ? withdraw(parts.standing, now)
                                                       : carry_out_standing(parts.standing, now))
       return;
   }
@@ -273,21 +352,25 @@ bool Controller::carry_out_standing(const Plan& plan, MonotonicTime now) {
   }
   const VerifyRule& rule = policies_.policy.verify;
   if (!trials_.baseline_is_fresh(now) && trials_.take_baseline(rule, snapshot_, now)) return true;
-  if (!carry_out_now(plan)) return false;
+  if (!carry_out_now(plan, true)) return false;
   (void)trials_.adopt(plan, rule, now);
   return true;
 }
 
 /// Gives back what nobody wants any more. No verdict brings that back, so there is none.
-bool Controller::withdraw(const Plan& plan) {
+bool Controller::withdraw(const Plan& plan, MonotonicTime now) {
   if (failed_plans_.contains(id_of(structure_of(plan))) || !carry_out_now(plan)) return false;
   trials_.abandon();  // what was measured, was measured with it
+  // What comes and goes at the loop's pace must not drive the loop.
+  trials_.withdrawn(plan, policies_.policy.verify, now);
+  remember_trials(now);
   return true;
 }
 
-bool Controller::carry_out_now(const Plan& plan) {
-  const auto applied =
-      carry_out(plan, {.by = "ankusd", .audit_required = policies_.policy.audit_required});
+bool Controller::carry_out_now(const Plan& plan, bool to_be_judged) {
+  const auto applied = carry_out(plan, {.by = "ankusd",
+                                        .audit_required = policies_.policy.audit_required,
+                                        .to_be_judged = to_be_judged});
   if (!applied) {
     log("not applied plan=" + id_of(plan) + " reason=" + ankus::quoted(applied.error().text));
   } else if (applied->failure) {
@@ -297,7 +380,8 @@ bool Controller::carry_out_now(const Plan& plan) {
     failed_plans_.clear();
     return true;
   }
-  failed_plans_.insert(id_of(structure_of(plan)));
+  const Error& why = applied ? *applied->failure : applied.error();
+  if (why.kind != ErrorKind::busy) failed_plans_.insert(id_of(structure_of(plan)));
   return false;
 }
 
@@ -325,8 +409,8 @@ void Controller::turn_trial(MonotonicTime now) {
       return;
     case TrialStep::Kind::judged:
       step.judged->at = parts_.clock.wall();
-      conclude(*step.judged);
-      trials_.remember(*std::move(step.judged));
+      trials_.remember(*step.judged);
+      conclude(*std::move(step.judged));
       return;
     case TrialStep::Kind::write: break;
   }
@@ -341,12 +425,16 @@ void Controller::turn_trial(MonotonicTime now) {
         " ends: it may not be written any more, or is not wanted");
     return;
   }
+  // First of all, so that whoever starts after us knows that it failed.
+  remember_trials(now);
   if (auto armed = arm_deadman(parts_.options, deadline); !armed) {
     why = armed.error().text;
   } else {
     const auto applied = carry_out(step.plan, {.by = "ankusd, on trial",
                                                .audit_required = policies_.policy.audit_required,
-                                               .confirm_within = deadline});
+                                               .confirm_within = deadline,
+                                               .on_trial = true,
+                                               .to_be_judged = true});
     if (!applied)
       why = applied.error().text;
     else if (applied->failure)
@@ -365,80 +453,87 @@ void Controller::turn_trial(MonotonicTime now) {
   log("trial plan=" + id_of(step.plan) + " not written: " + why);
 }
 
-/// What was written of it, backwards. The table of workloads has followed them meanwhile.
-Plan Controller::inverse_of(const Judged& judged) {
-  Plan back;
-  for (const Action& action : judged.plan.actions | std::views::reverse) {
-    Action undo = inverse(action);
-    undo.reason = judged.conclusion.reason;
-    if (is_membership(undo.knob))
-      if (auto now = parts_.actuator.read({&undo.knob, 1}); now[0]) undo.before = *now[0];
-    back.actions.push_back(std::move(undo));
-  }
-  return back;
-}
-
-/// Back to what was before the trial, which need not be what was before us. If somebody has changed
-/// a part of it since, what is still as we left it goes back to its original. Returns what could
-/// not be undone.
-std::string Controller::take_back(const Judged& judged) {
-  const std::string& id = judged.proposal.id;
-  const auto controls = parts_.journal.controls();
-  if (!controls) return controls.error().text;
-  const auto held = parts_.journal.held();
-  if (!held) return held.error().text;
-  const bool holds = std::ranges::any_of(*held, [&](const HeldKnob& h) { return h.plan == id; });
-  if (controls->confirmation && !holds) {
-    Controls settled = *controls;
-    settled.confirmation.reset();
-    if (auto done = parts_.journal.set_controls(settled); !done) return done.error().text;
-  }
-  // What waits for its confirmation and its waiting must end as one, which is what undo() does.
-  if (!controls->confirmation || !holds) {
-    const auto applied =
-        carry_out(inverse_of(judged), {.by = "the verdict", .audit_required = false});
-    if (applied && !applied->failure) return {};
-    if (!holds)  // it only took away, or its devices went
-      return applied                                   ? applied->failure->text
-             : applied.error().kind == ErrorKind::gone ? std::string()
-                                                       : applied.error().text;
-  }
-  const auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
-                                  {.by = "the verdict", .id = id, .hold = Hold::no});
-  if (!undone) return undone.error().text;
+/// Back to what was before the trial, which need not be what was before us. Returns what could not
+/// be undone and is degraded; an Error if nothing was written.
+Result<std::string> Controller::take_back(const Judged& judged) {
+  const auto undone =
+      ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
+                  {.by = "the verdict", .id = judged.proposal.id, .hold = Hold::no});
+  if (!undone) return std::unexpected(undone.error());
   return join(undone->degraded, ", ");
 }
 
-void Controller::conclude(const Judged& judged) {
-  const std::string& id = judged.proposal.id;
-  const bool waits = [&] {
-    const auto controls = parts_.journal.controls();
-    return controls && controls->confirmation && controls->confirmation->plan == id;
-  }();
+void Controller::conclude(Judged judged) {
+  const MonotonicTime now = parts_.clock.monotonic();
+  remember_trials(now);
+  const std::string id = judged.proposal.id;
   std::string text = judged.conclusion.reason;
   if (judged.conclusion.keep) {
     std::string late;
-    if (waits && judged.proposal.trial == Trial::experiment)
-      if (auto kept = confirm("the verdict"); !kept) late = kept.error().text;
-    text += late.empty() ? "; kept" : "; " + late;
-  } else {
-    const std::string left = take_back(judged);
-    if (waits && left.empty()) disarm_deadman();
-    // Else the next plan would be the same again.
-    if (former_policies_ && left.empty()) {
-      policies_ = *std::move(former_policies_);
-      log("policies are again: " + report::policy_names(policies_.sources));
+    if (judged.proposal.trial == Trial::experiment) {
+      if (auto kept =
+              ankus::confirm(parts_.journal, parts_.clock, "the verdict", ConfirmedBy::verdict);
+          !kept)
+        late = kept.error().text;
+      else
+        disarm_deadman();
     }
-    text += !left.empty() ? "; not undone: " + left
-                          : "; undone, and left alone for " +
-                                to_text(std::chrono::ceil<seconds>(judged.conclusion.back_off));
+    text += late.empty() ? "; kept" : "; " + late;
+    settle_former(id);
+  } else {
+    const auto left = take_back(judged);
+    if (left && left->empty()) {
+      undone_by_verdict(id);
+      text += "; undone, and left alone for " +
+              to_text(std::chrono::ceil<seconds>(judged.conclusion.back_off));
+    } else {
+      text += left ? "; not undone: " + *left : "; not undone yet: " + left.error().text;
+    }
     after_change();
+    if (!left) {
+      not_undone_ = judged;
+      not_undone_tried_at_ = now;
+    }
   }
-  former_policies_.reset();
   const Event event{
       .kind = "verdict", .plan = id, .text = text, .json = report::judged(judged).dump()};
   (void)parts_.journal.record({&event, 1});  // status shows why history cannot be written
   log("verdict plan=" + id + " " + text);
+}
+
+void Controller::undone_by_verdict(const std::string& plan) {
+  const auto controls = parts_.journal.controls();
+  if (controls && !controls->confirmation) disarm_deadman();
+  restore_former(plan);
+}
+
+/// A verdict that could not be carried out is not forgotten.
+void Controller::take_back_at_last(MonotonicTime now) {
+  if (!not_undone_ || now - not_undone_tried_at_ < kTakeBackEvery) return;
+  not_undone_tried_at_ = now;
+  const auto left = take_back(*not_undone_);
+  if (!left) return;
+  const std::string id = std::exchange(not_undone_, std::nullopt)->proposal.id;
+  if (left->empty()) undone_by_verdict(id);
+  after_change();
+  const std::string text = left->empty() ? "undone at last" : "not undone: " + *left;
+  audit("verdict", id, text);
+  log("verdict plan=" + id + " " + text);
+}
+
+/// The policies that were applied with the plan stay once it is both confirmed and judged.
+void Controller::settle_former(const std::string& plan) {
+  const auto controls = parts_.journal.controls();
+  if (former_ && former_->plan == plan && controls && !controls->confirmation &&
+      !trials_.is_written())
+    former_.reset();
+}
+
+/// The plan was undone: under the policies that it was made of the next would be the same again.
+void Controller::restore_former(const std::string& plan) {
+  if (!former_ || former_->plan != plan) return;
+  policies_ = std::exchange(former_, std::nullopt)->policies;
+  log("policies are again: " + report::policy_names(policies_.sources));
 }
 
 /// Rows follow the workloads and leases are renewed, without a transaction of their own, for as
@@ -509,7 +604,8 @@ Result<void> Controller::reload() {
   auto loaded = load_policies(parts_.options.policies, parts_.options.config_dir);
   if (!loaded) return std::unexpected(loaded.error());
   policies_ = std::move(*loaded);
-  former_policies_.reset();
+  former_.reset();
+  trials_.forget_withdrawals();
   if (!trials_.is_written()) trials_.abandon();
   failed_plans_.clear();
   log("policies loaded: " + report::policy_names(policies_.sources));
@@ -527,6 +623,11 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
                 "paused by " + controls->paused_by + ": `ankusctl resume` first");
   if (controls->hold)
     return fail(ErrorKind::refused, "held after " + *controls->hold + ": `ankusctl resume` first");
+  if (controls->confirmation && controls->confirmation->on_trial)
+    return fail(ErrorKind::refused, "plan " + controls->confirmation->plan +
+                                        " is on trial until its verdict: wait for it, or "
+                                        "`ankusctl rollback " +
+                                        controls->confirmation->plan + "` first");
   if (controls->confirmation)
     return fail(ErrorKind::refused,
                 "plan " + controls->confirmation->plan + " of " + controls->confirmation->by +
@@ -559,7 +660,8 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
   }
   auto applied = carry_out(*plan, {.by = request.by,
                                    .audit_required = policies_.policy.audit_required,
-                                   .confirm_within = request.confirm_within});
+                                   .confirm_within = request.confirm_within,
+                                   .to_be_judged = true});
   if (!applied || applied->failure) {
     if (request.confirm_within) disarm_deadman();
     restore();
@@ -569,10 +671,14 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
   // The table of workloads alone is daily work, and ends no trial.
   if (!reply.applied.failure && reply.applied.run != 0 && !structure_of(*plan).actions.empty()) {
     reply.trial = trials_.adopt(*plan, policies_.policy.verify, parts_.clock.monotonic());
-    former_policies_.reset();
-    if (request.policies && trials_.under_way()) former_policies_ = former;
+    not_undone_.reset();
+    former_.reset();
+    if (request.policies && (trials_.under_way() || request.confirm_within))
+      former_ = Former{.policies = former, .plan = reply.applied.plan};
   }
+  trials_.forget_withdrawals();
   failed_plans_.clear();
+  if (auto done = forget_judged(); !done) log("controls: " + done.error().text);
   return reply;
 }
 
@@ -580,6 +686,7 @@ Result<std::string> Controller::confirm(const std::string& by) {
   auto plan = ankus::confirm(parts_.journal, parts_.clock, by);
   if (!plan) return plan;
   disarm_deadman();
+  settle_former(*plan);
   after_change();  // pins that were kept for the switch may go
   return plan;
 }
@@ -588,7 +695,8 @@ Result<Undone> Controller::rollback(const std::string& id, const std::string& by
   auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock, {.by = by, .id = id});
   if (!undone) return undone;
   trials_.abandon();
-  former_policies_.reset();
+  not_undone_.reset();
+  if (former_ && (id.empty() || id == former_->plan)) restore_former(former_->plan);
   const auto controls = parts_.journal.controls();
   if (controls && !controls->confirmation) disarm_deadman();
   after_change();

@@ -88,13 +88,21 @@ class Controller {
   bool may_act(const Controls& controls) const;
   void enforce(const Plan& plan, MonotonicTime now);
   bool carry_out_standing(const Plan& plan, MonotonicTime now);
-  bool withdraw(const Plan& plan);
-  bool carry_out_now(const Plan& plan);
+  bool withdraw(const Plan& plan, MonotonicTime now);
+  bool carry_out_now(const Plan& plan, bool to_be_judged = false);
   bool is_still_wanted(const Plan& plan);
   void turn_trial(MonotonicTime now);
-  void conclude(const Judged& judged);
-  Plan inverse_of(const Judged& judged);
-  std::string take_back(const Judged& judged);
+  void conclude(Judged judged);
+  Result<std::string> take_back(const Judged& judged);
+  void take_back_at_last(MonotonicTime now);
+  void undone_by_verdict(const std::string& plan);
+  void settle_former(const std::string& plan);
+  void restore_former(const std::string& plan);
+  Result<void> recall();
+  Result<void> end_cut_off_trials();
+  Result<void> undo_unconfirmed(MonotonicTime now);
+  Result<void> forget_judged();
+  void remember_trials(MonotonicTime now);
   Result<void> tend_membership(const Plan& plan);
   void after_change();
   bool cooled_down(const Plan& plan);
@@ -110,8 +118,15 @@ class Controller {
   std::string audited_plan_;  ///< id of the last plan that was put into history
   std::string dropped_;       ///< the last trial that was dropped and why, without its numbers
   std::set<std::string> failed_plans_;  ///< ids: not tried again until something else is done
-  /// Those before the policies that are on trial since `apply POLICY`.
-  std::optional<LoadedPolicies> former_policies_;
+  /// Those before `apply POLICY`, until its plan is confirmed and judged.
+  struct Former {
+    LoadedPolicies policies;
+    std::string plan;
+  };
+  std::optional<Former> former_;
+  std::optional<Judged> not_undone_;  ///< its verdict says so, but nothing could be written yet
+  MonotonicTime not_undone_tried_at_;
+  Experiments::Records remembered_trials_;  ///< as the journal has them, or is to have them
   bool plan_due_ = true;
   std::uint64_t planned_on_ = 0;  ///< signature of the snapshot of the last plan
   MonotonicTime planned_at_;

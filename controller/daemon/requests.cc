@@ -148,7 +148,7 @@ json Requests::state(const Controls& controls) {
   if (controls.paused)
     return {{"name", "paused"},
             {"text", "by " + controls.paused_by + "; `ankusctl resume` ends it"}};
-  if (controls.confirmation)
+  if (controls.confirmation && !controls.confirmation->on_trial)
     return {{"name", "pending_confirmation"},
             {"plan", controls.confirmation->plan},
             {"deadline_s", seconds_of(controls.confirmation->deadline - parts_.clock.boot())}};

@@ -162,6 +162,12 @@ void Trials::withdrawn(const Plan& plan, const VerifyRule& rule, MonotonicTime n
   experiments_.withdrawn(objects_of(plan.actions), rule, now);
 }
 
+Experiments::Records Trials::records() const {
+  const auto& running = experiments_.running();
+  const bool may_be_written = running && running->phase != Phase::before;
+  return may_be_written ? experiments_.records_if_cut_off() : experiments_.records();
+}
+
 TrialStep Trials::step(const Snapshot& snapshot, MonotonicTime now) {
   if (window_) {
     add_look(snapshot, now);

@@ -80,6 +80,12 @@ class Trials {
   std::string adopt(const Plan& plan, const VerifyRule& rule, MonotonicTime now);
   /// Settings that were ours are taken back since nobody wants them any more.
   void withdrawn(const Plan& plan, const VerifyRule& rule, MonotonicTime now);
+  /// A person has changed what is wanted.
+  void forget_withdrawals() { experiments_.forget_withdrawals(); }
+
+  /// What was learnt, to outlive the process; while a trial is written, as if no verdict came.
+  Experiments::Records records() const;
+  void remember(Experiments::Records records) { experiments_.remember(std::move(records)); }
 
   /// One turn, after the snapshot was taken.
   TrialStep step(const Snapshot& snapshot, MonotonicTime now);

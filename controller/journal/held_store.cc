@@ -17,9 +17,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t kSchemaVersion = 2;
-/// As vanished_ns: the workload is there.
-constexpr std::int64_t kStillThere = -1;
+constexpr std::int64_t kSchemaVersion = 3;
+/// As vanished_ns: the workload is there. As kept_since_ns: it was not kept.
+constexpr std::int64_t kStillThere = -1, kNotKept = -1;
 constexpr std::int64_t kPageSize = 4096;
 constexpr std::int64_t kApplicationId = 0x416e6b48;  // "AnkH"
 
@@ -46,6 +46,11 @@ constexpr const char* kNumbersSchema = R"(
 CREATE TABLE workload_numbers(number INTEGER PRIMARY KEY, cgroup_id INTEGER NOT NULL,
   cgroup_born_ns INTEGER NOT NULL, netns INTEGER NOT NULL, ifindex INTEGER NOT NULL,
   vanished_ns INTEGER NOT NULL, sum INTEGER NOT NULL);
+)";
+/// Since schema 3.
+constexpr const char* kTriedSchema = R"(
+CREATE TABLE tried(object TEXT PRIMARY KEY, failures INTEGER NOT NULL, free_from_ns INTEGER NOT NULL,
+  kept_since_ns INTEGER NOT NULL, last TEXT NOT NULL, sum INTEGER NOT NULL) WITHOUT ROWID;
 )";
 
 /// What a pragma says. Its statement ends here: one that is open keeps transactions from ending.
@@ -80,7 +85,8 @@ json confirmation_json(const Confirmation& c) {
   return {{"run", c.run},
           {"plan", text_to_json(c.plan)},
           {"deadline_ns", c.deadline.since_boot.count()},
-          {"by", text_to_json(c.by)}};
+          {"by", text_to_json(c.by)},
+          {"on_trial", c.on_trial}};
 }
 
 std::string controls_text(const Controls& controls) {
@@ -90,6 +96,9 @@ std::string controls_text(const Controls& controls) {
     object["degraded"].push_back(text_to_json(what));
   if (controls.hold) object["hold"] = text_to_json(*controls.hold);
   if (controls.confirmation) object["confirmation"] = confirmation_json(*controls.confirmation);
+  if (controls.unjudged)
+    object["unjudged"] = {{"run", controls.unjudged->run},
+                          {"plan", text_to_json(controls.unjudged->plan)}};
   return line_of(object);
 }
 
@@ -114,7 +123,12 @@ Result<Controls> controls_from(const std::string& text) {
         Confirmation{.run = c.value("run", RunId{0}),
                      .plan = read_text(c["plan"]),
                      .deadline = {nanoseconds(c.value("deadline_ns", std::int64_t{0}))},
-                     .by = read_text(c["by"])};
+                     .by = read_text(c["by"]),
+                     .on_trial = c.value("on_trial", false)};
+  }
+  if (object->contains("unjudged")) {
+    json& u = (*object)["unjudged"];
+    controls.unjudged = Unjudged{.run = u.value("run", RunId{0}), .plan = read_text(u["plan"])};
   }
   if (!good) return damaged("controls");
   return controls;
@@ -134,6 +148,16 @@ std::int64_t number_sum(const NumberedWorkload& row) {
                  std::to_string(row.identity.cgroup_born.count()),
                  std::to_string(row.identity.netns_inode), std::to_string(row.identity.ifindex),
                  std::to_string(vanished_column(row))});
+}
+
+std::int64_t kept_since_column(const TriedObject& row) {
+  return row.kept_since ? std::int64_t{row.kept_since->since_boot.count()} : kNotKept;
+}
+
+std::int64_t tried_sum(const TriedObject& row) {
+  return sum_of({row.object, std::to_string(row.failures),
+                 std::to_string(row.free_from.since_boot.count()),
+                 std::to_string(kept_since_column(row)), row.last});
 }
 
 Result<void> sync_directory_of(const std::string& path) {
@@ -158,6 +182,7 @@ Result<void> create(const std::string& path, const std::string& boot_id) {
   Result<void> made = database->atomically([&]() -> Result<void> {
     if (auto r = database->run(kSchema); !r) return r;
     if (auto r = database->run(kNumbersSchema); !r) return r;
+    if (auto r = database->run(kTriedSchema); !r) return r;
     if (auto r = database->run("PRAGMA user_version=" + std::to_string(kSchemaVersion)); !r)
       return r;
     if (auto r = database->run("PRAGMA application_id=" + std::to_string(kApplicationId)); !r)
@@ -220,8 +245,8 @@ Result<void> HeldStore::check(const std::string& path) {
   auto checked = one_text(database_, "PRAGMA integrity_check(1)");
   if (!checked) return damaged(checked.error().text);
   if (*checked != "ok") return damaged(*checked);
-  if (*version == 1)
-    if (auto done = migrate(); !done)
+  if (*version < kSchemaVersion)
+    if (auto done = migrate(*version); !done)
       return with_context("bring " + path + " up to date", done.error());
   // Read all once: a bad row is an error now, not in the middle of an undo.
   if (auto r = runs(); !r) return std::unexpected(r.error());
@@ -229,20 +254,24 @@ Result<void> HeldStore::check(const std::string& path) {
   if (auto r = ceded(); !r) return std::unexpected(r.error());
   if (auto r = controls(); !r) return std::unexpected(r.error());
   if (auto r = workload_numbers(); !r) return std::unexpected(r.error());
+  if (auto r = tried(); !r) return std::unexpected(r.error());
   return {};
 }
 
-/// From schema 1, which knew only which number comes next. What it holds stays as it is: a host
-/// must be able to undo after an upgrade.
-Result<void> HeldStore::migrate() {
+/// From schema 1, which knew only which number comes next, or 2, which had no memory of trials.
+/// What it holds stays as it is: a host must be able to undo after an upgrade.
+Result<void> HeldStore::migrate(std::int64_t version) {
   return database_.atomically([&]() -> Result<void> {
-    if (auto r = database_.run(kNumbersSchema); !r) return r;
-    if (auto r = database_.run("DELETE FROM meta WHERE key='next_workload'"); !r) return r;
-    const std::string_view key = "workload_maps", none = "0";
-    if (auto r =
-            database_.run_with("INSERT INTO meta VALUES(?,?,?)", key, none, sum_of({key, none}));
-        !r)
-      return r;
+    if (version == 1) {
+      if (auto r = database_.run(kNumbersSchema); !r) return r;
+      if (auto r = database_.run("DELETE FROM meta WHERE key='next_workload'"); !r) return r;
+      const std::string_view key = "workload_maps", none = "0";
+      if (auto r =
+              database_.run_with("INSERT INTO meta VALUES(?,?,?)", key, none, sum_of({key, none}));
+          !r)
+        return r;
+    }
+    if (auto r = database_.run(kTriedSchema); !r) return r;
     return database_.run("PRAGMA user_version=" + std::to_string(kSchemaVersion));
   });
 }
@@ -259,11 +288,12 @@ Result<void> HeldStore::adopt_boot(const std::string& boot_id) {
   dropped_ = held->size();
   // Pause and hold are the operator's orders, not the kernel's state: they stay.
   controls->confirmation.reset();
+  controls->unjudged.reset();
   controls->degraded.clear();
   return database_.atomically([&]() -> Result<void> {
     if (auto r = database_.run(
             "DELETE FROM steps; DELETE FROM runs; DELETE FROM held; DELETE FROM ceded; "
-            "DELETE FROM workload_numbers");
+            "DELETE FROM workload_numbers; DELETE FROM tried");
         !r)
       return r;
     if (auto r = set_meta("workload_maps", "0"); !r) return r;
@@ -581,6 +611,41 @@ Result<void> HeldStore::keep_workload_numbers(const WorkloadNumbers& changed) {
                  std::int64_t{row.identity.cgroup_born.count()},
                  static_cast<std::int64_t>(row.identity.netns_inode),
                  std::int64_t{row.identity.ifindex}, vanished_column(row), number_sum(row));
+      if (auto r = keep->run(); !r) return r;
+    }
+    return {};
+  });
+}
+
+Result<std::vector<TriedObject>> HeldStore::tried() {
+  auto statement = database_.prepare(
+      "SELECT object, failures, free_from_ns, kept_since_ns, last, sum FROM tried ORDER BY object");
+  if (!statement) return damaged(statement.error().text);
+  std::vector<TriedObject> tried;
+  for (;;) {
+    auto row = statement->step();
+    if (!row) return damaged(row.error().text);
+    if (!*row) return tried;
+    TriedObject one{.object = statement->text(0),
+                    .failures = static_cast<unsigned>(statement->number(1)),
+                    .free_from = {nanoseconds(statement->number(2))},
+                    .last = statement->text(4)};
+    if (const std::int64_t since = statement->number(3); since != kNotKept)
+      one.kept_since = BootTime{nanoseconds(since)};
+    if (statement->number(5) != tried_sum(one)) return damaged("tried object " + one.object);
+    tried.push_back(std::move(one));
+  }
+}
+
+Result<void> HeldStore::keep_tried(std::span<const TriedObject> tried) {
+  return database_.atomically([&]() -> Result<void> {
+    if (auto r = database_.run("DELETE FROM tried"); !r) return r;
+    auto keep = database_.prepare("INSERT INTO tried VALUES(?,?,?,?,?,?)");
+    if (!keep) return std::unexpected(keep.error());
+    for (const TriedObject& one : tried) {
+      keep->bind(std::string_view(one.object), std::int64_t{one.failures},
+                 std::int64_t{one.free_from.since_boot.count()}, kept_since_column(one),
+                 std::string_view(one.last), tried_sum(one));
       if (auto r = keep->run(); !r) return r;
     }
     return {};

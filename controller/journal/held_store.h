@@ -34,10 +34,12 @@ class HeldStore {
   Result<void> set_opted_out(const std::string& key, bool opted_out);
   Result<WorkloadNumbers> workload_numbers();
   Result<void> keep_workload_numbers(const WorkloadNumbers& changed);
+  Result<std::vector<TriedObject>> tried();
+  Result<void> keep_tried(std::span<const TriedObject> tried);
 
  private:
   Result<void> check(const std::string& path);
-  Result<void> migrate();
+  Result<void> migrate(std::int64_t version);
   Result<void> adopt_boot(const std::string& boot_id);
   Result<void> write_change(const HeldChange& change);
   Result<std::string> meta(std::string_view key);

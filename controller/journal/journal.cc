@@ -37,10 +37,11 @@ std::optional<RunState> run_state_from_text(std::string_view text) {
   return from_text<RunState>(kRunStates, text);
 }
 
-bool keeps_all_runs(const Controls& controls) { return controls.confirmation.has_value(); }
+bool keeps_all_runs(const Controls& controls) { return controls.confirmation || controls.unjudged; }
 
 Controls with_run(Controls controls, RunId run) {
   if (controls.confirmation && controls.confirmation->run == 0) controls.confirmation->run = run;
+  if (controls.unjudged && controls.unjudged->run == 0) controls.unjudged->run = run;
   return controls;
 }
 

@@ -72,8 +72,17 @@ struct Confirmation {
   std::string plan;
   BootTime deadline;
   std::string by;
+  bool on_trial = false;  ///< a verdict confirms it or undoes it, and nobody else
 
   bool operator==(const Confirmation&) const = default;
+};
+
+/// A plan in force whose verdict is still to come.
+struct Unjudged {
+  RunId run = 0;
+  std::string plan;
+
+  bool operator==(const Unjudged&) const = default;
 };
 
 /// What decides whether anything may be written.
@@ -82,6 +91,7 @@ struct Controls {
   std::string paused_by;
   std::optional<std::string> hold;  ///< why nothing is applied until `ankusctl resume`
   std::optional<Confirmation> confirmation;
+  std::optional<Unjudged> unjudged;
   std::vector<std::string> degraded;  ///< what could neither be set nor undone
 
   bool operator==(const Controls&) const = default;
@@ -93,7 +103,7 @@ struct Intent {
   Purpose purpose = Purpose::apply;
   std::string by;
   std::vector<RunStep> steps;
-  /// Written along with it, if present; a confirmation's run 0 stands for this run.
+  /// Written along with it, if present; run 0 of what waits in it stands for this run.
   std::optional<Controls> controls;
 };
 
@@ -143,7 +153,7 @@ class Journal {
   virtual Result<RunId> begin(const Intent& intent) = 0;
   virtual Result<void> close(const Closing& closing) = 0;
   /// Those that are open, and those of which something is still in force; oldest first. While a
-  /// plan waits for its confirmation, all since: also of one that only gave back can be undone.
+  /// plan waits for its confirmation or verdict, all since: one that only gave back can be undone.
   virtual Result<std::vector<Run>> runs() = 0;
   /// In the order in which they were taken.
   virtual Result<std::vector<HeldKnob>> held() = 0;
@@ -161,6 +171,10 @@ class Journal {
   /// than what was kept, nothing stays.
   virtual Result<void> keep_workload_numbers(const WorkloadNumbers& changed) = 0;
 
+  /// What was learnt by trying, and that instead of it.
+  virtual Result<std::vector<TriedObject>> tried() = 0;
+  virtual Result<void> keep_tried(std::span<const TriedObject> tried) = 0;
+
   // History.
   virtual Result<void> record(std::span<const Event> events) = 0;
   /// Why history cannot be written or read now; none if it can.
@@ -173,7 +187,7 @@ class Journal {
   virtual Result<std::vector<std::pair<std::string, Footprint>>> footprints() = 0;
 };
 
-/// `controls` with its confirmation's run 0 replaced by `run`.
+/// `controls` with run 0 of what waits in it replaced by `run`.
 Controls with_run(Controls controls, RunId run);
 
 /// If close() must not forget runs of which nothing is held: the plan that waits may have given

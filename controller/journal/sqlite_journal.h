@@ -42,6 +42,10 @@ class SqliteJournal final : public Journal {
   Result<void> keep_workload_numbers(const WorkloadNumbers& changed) override {
     return held_.keep_workload_numbers(changed);
   }
+  Result<std::vector<TriedObject>> tried() override { return held_.tried(); }
+  Result<void> keep_tried(std::span<const TriedObject> tried) override {
+    return held_.keep_tried(tried);
+  }
 
   Result<void> record(std::span<const Event> events) override;
   std::optional<std::string> history_problem() override { return history_.problem(); }

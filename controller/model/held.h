@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -35,6 +36,17 @@ struct CededKnob {
   std::uint32_t fights = 1;  ///< how often in a row, each less than an hour after the one before
 
   bool operator==(const CededKnob&) const = default;
+};
+
+/// What was learnt by trying something: when it may be tried again.
+struct TriedObject {
+  std::string object;
+  unsigned failures = 0;  ///< in a row
+  BootTime free_from;     ///< not tried before
+  std::optional<BootTime> kept_since;
+  std::string last;  ///< one line: what came of it
+
+  bool operator==(const TriedObject&) const = default;
 };
 
 }  // namespace ankus

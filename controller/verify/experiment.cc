@@ -12,6 +12,7 @@ namespace ankus {
 namespace {
 
 constexpr std::string_view kTrials[] = {"experiment", "standing"};
+constexpr const char* kNoLongerWanted = "no longer wanted";
 constexpr std::string_view kPhases[] = {"before", "writing", "settling", "after"};
 
 std::string object_of(const Knob& knob) {
@@ -207,9 +208,26 @@ void Experiments::withdrawn(std::span<const std::string> objects, const VerifyRu
     const nanoseconds left = forgive(record, now - *record.kept_since, rule);
     record.kept_since.reset();
     if (record.failures > 0 || left < rule.back_off) ++record.failures;
-    record.last = "no longer wanted";
+    record.last = kNoLongerWanted;
     record.free_from = std::max(record.free_from, now + wait_after(record.failures, rule));
   }
+}
+
+void Experiments::forget_withdrawals() {
+  std::erase_if(records_, [](auto& entry) {
+    ObjectRecord& record = entry.second;
+    if (record.kept_since || record.last != kNoLongerWanted) return false;
+    record.free_from = {};
+    record.last.clear();
+    return record.failures <= 1 || --record.failures == 0;
+  });
+}
+
+Experiments::Records Experiments::records_if_cut_off() const {
+  if (!running_ || running_->proposal.trial == Trial::standing) return records_;
+  Experiments cut_off = *this;
+  (void)cut_off.give_up("the daemon ended before the verdict", running_->since);
+  return cut_off.records_;
 }
 
 nanoseconds Experiments::fail(const std::vector<std::string>& objects, const VerifyRule& rule,

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -123,8 +124,16 @@ class Experiments {
   /// it counts as a failure: a load that comes and goes at the loop's pace must not drive the loop.
   void withdrawn(std::span<const std::string> objects, const VerifyRule& rule, MonotonicTime now);
 
+  /// A person has changed what is wanted: what was taken back as no longer wanted was his doing,
+  /// and may come back at once.
+  void forget_withdrawals();
+
   const std::optional<Experiment>& running() const { return running_; }
-  const std::map<std::string, ObjectRecord>& records() const { return records_; }
+  using Records = std::map<std::string, ObjectRecord>;
+  const Records& records() const { return records_; }
+  /// What is to be remembered in case no verdict ever comes: a failure.
+  Records records_if_cut_off() const;
+  void remember(Records records) { records_ = std::move(records); }
 
  private:
   nanoseconds fail(const std::vector<std::string>& objects, const VerifyRule& rule,
@@ -132,7 +141,7 @@ class Experiments {
   void forget_the_old(const VerifyRule& rule, MonotonicTime now);
 
   std::optional<Experiment> running_;
-  std::map<std::string, ObjectRecord> records_;
+  Records records_;
 };
 
 /// How long nothing is begun after so many failures in a row; `back_off` after none or one.

@@ -201,6 +201,64 @@ TEST_P(RemovalToBeConfirmed, StaysRemovedOnceItIsConfirmed) {
   EXPECT_EQ(s.kernel.settings, settings);
 }
 
+TEST(Confirmation, OfATrialIsItsVerdicts) {
+  Scene s;
+  const auto applied = s.apply(s.plan(s.tree()), {.confirm_within = seconds(60), .on_trial = true});
+  ASSERT_TRUE(applied);
+  const auto person = confirm(s.journal, s.clock, "root");
+  ASSERT_FALSE(person);
+  EXPECT_THAT(person.error().text, HasSubstr("on trial"));
+  const auto other = s.apply(s.plan(s.tree(50)));
+  ASSERT_FALSE(other);
+  EXPECT_THAT(other.error().text, HasSubstr("on trial"));
+  EXPECT_EQ(confirm(s.journal, s.clock, "the verdict", ConfirmedBy::verdict), applied->plan);
+}
+
+TEST(Confirmation, OfATrialThatExpiresDoesNotHold) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree()), {.confirm_within = seconds(60), .on_trial = true}));
+  s.clock.advance(seconds(61));
+  const auto undone = undo_expired(s.kernel, s.journal, s.clock);
+  ASSERT_TRUE(undone && *undone);
+  EXPECT_TRUE(s.kernel.settings.empty());
+  EXPECT_FALSE(s.journal.control.hold) << "a restart during a trial must not stop everything";
+  EXPECT_FALSE(s.journal.control.confirmation);
+}
+
+TEST(Confirmation, OfATrialThatWasCutOffIsUndoneAtTheNextStart) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree()),
+                      {.confirm_within = seconds(60), .on_trial = true, .to_be_judged = true}));
+  ASSERT_TRUE(s.journal.control.unjudged);
+  const auto undone = undo_cut_off_trial(s.kernel, s.journal, s.clock);
+  ASSERT_TRUE(undone && *undone);
+  EXPECT_TRUE(s.kernel.settings.empty());
+  EXPECT_EQ(s.journal.control, Controls{});
+  EXPECT_FALSE(undo_cut_off_trial(s.kernel, s.journal, s.clock)->has_value());
+}
+
+TEST(Confirmation, OfAPersonSurvivesARestart) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree()), {.confirm_within = seconds(60), .to_be_judged = true}));
+  EXPECT_FALSE(undo_cut_off_trial(s.kernel, s.journal, s.clock)->has_value());
+  EXPECT_TRUE(s.journal.control.confirmation);
+}
+
+TEST(Confirmation, ARemovalThatIsToBeJudgedCanBeTakenBack) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree())));
+  const auto first = s.journal.held_list;
+  const auto removal = s.apply(s.plan({}), {.to_be_judged = true});
+  ASSERT_TRUE(removal && s.kernel.settings.empty());
+  s.journal.control.paused = true;  // keeps no verdict from undoing
+  ASSERT_TRUE(s.undo({.id = removal->plan, .hold = Hold::no}));
+  EXPECT_FALSE(s.kernel.settings.empty());
+  EXPECT_EQ(s.journal.control, Controls{.paused = true});
+  // And the plan before it is in force again as such.
+  ASSERT_TRUE(s.undo({.id = first.front().plan, .hold = Hold::no}));
+  EXPECT_TRUE(s.kernel.settings.empty());
+}
+
 TEST(Confirmation, TakesNothingAgainThatItCannotRecord) {
   Scene s;
   ASSERT_TRUE(s.apply(s.plan(s.tree())));

@@ -26,6 +26,7 @@ class FakeJournal final : public Journal {
   std::map<std::string, Footprint> learnt;
   RunId last_run = 0;
   WorkloadNumbers numbers;
+  std::vector<TriedObject> tried_list;
   std::optional<std::string> history_broken;
 
   Result<RunId> begin(const Intent& intent) override {
@@ -105,6 +106,11 @@ class FakeJournal final : public Journal {
     }
     return {};
   }
+  Result<std::vector<TriedObject>> tried() override { return tried_list; }
+  Result<void> keep_tried(std::span<const TriedObject> tried) override {
+    tried_list.assign(tried.begin(), tried.end());
+    return {};
+  }
   Result<void> record(std::span<const Event> events) override {
     if (history_broken) return fail(ErrorKind::refused, *history_broken);
     for (const Event& event : events)
@@ -177,6 +183,10 @@ class FaultyJournal final : public Journal {
   Result<WorkloadNumbers> workload_numbers() override { return inner_.workload_numbers(); }
   Result<void> keep_workload_numbers(const WorkloadNumbers& changed) override {
     return held_write<void>([&] { return inner_.keep_workload_numbers(changed); });
+  }
+  Result<std::vector<TriedObject>> tried() override { return inner_.tried(); }
+  Result<void> keep_tried(std::span<const TriedObject> tried) override {
+    return held_write<void>([&] { return inner_.keep_tried(tried); });
   }
   std::optional<std::string> history_problem() override { return inner_.history_problem(); }
   Result<std::vector<PastEvent>> events(std::size_t limit, const std::string& id) override {

@@ -97,7 +97,10 @@ TEST_F(Journals, KeepsRunsHeldCededAndControlsAcrossARestart) {
       .paused = true,
       .paused_by = "root",
       .hold = "undo of all by root",
-      .confirmation = Confirmation{.run = 0, .plan = "p-2", .deadline = {seconds(77)}, .by = "al"},
+      .confirmation =
+          Confirmation{
+              .run = 0, .plan = "p-2", .deadline = {seconds(77)}, .by = "al", .on_trial = true},
+      .unjudged = Unjudged{.run = 0, .plan = "p-2"},
       .degraded = {"root qdisc of eth0"}};
   const CededKnob ceded{.knob = knob::Clsact{{"eth0", 2, 7}},
                         .found = "x",
@@ -106,6 +109,9 @@ TEST_F(Journals, KeepsRunsHeldCededAndControlsAcrossARestart) {
                         .until = {seconds(2)},
                         .since_wall = {seconds(3)},
                         .fights = 2};
+  const std::vector<TriedObject> tried{
+      {.object = "bandwidth of eth0", .failures = 3, .free_from = {seconds(9)}, .last = "harmed"},
+      {.object = "indirection table of eth0", .kept_since = BootTime{seconds(4)}}};
   std::vector<ankus::Run> runs;
   std::vector<HeldKnob> held;
   {
@@ -119,6 +125,8 @@ TEST_F(Journals, KeepsRunsHeldCededAndControlsAcrossARestart) {
                                              .controls = controls});
     ASSERT_TRUE(open_run);
     controls.confirmation->run = *open_run;
+    controls.unjudged->run = *open_run;
+    ASSERT_TRUE((*journal)->keep_tried(tried));
     ASSERT_TRUE((*journal)->change_held({.cede = {ceded}}));
     ASSERT_TRUE((*journal)->set_opted_out("web", true));
     runs = *(*journal)->runs();
@@ -139,6 +147,7 @@ TEST_F(Journals, KeepsRunsHeldCededAndControlsAcrossARestart) {
   EXPECT_EQ((*journal)->held(), held);
   EXPECT_EQ((*journal)->controls(), controls);
   EXPECT_EQ((*journal)->ceded(), std::vector<CededKnob>{ceded});
+  EXPECT_EQ((*journal)->tried(), tried);
   EXPECT_EQ((*journal)->opted_out(), std::vector<std::string>{"web"});
 }
 
@@ -196,10 +205,53 @@ TEST_F(Journals, RefusesANewerSchema) {
   {
     ASSERT_TRUE(open());
   }
-  sql(held_db(), "PRAGMA user_version=3");
+  sql(held_db(), "PRAGMA user_version=4");
   const auto newer = open();
   ASSERT_FALSE(newer);
   EXPECT_THAT(newer.error().text, HasSubstr("newer Ankus"));
+}
+
+TEST_F(Journals, TakesOverWhatAnOlderSchemaHolds) {
+  std::vector<HeldKnob> held;
+  {
+    auto journal = open();
+    ASSERT_TRUE(journal);
+    hold(**journal, some_steps());
+    held = *(*journal)->held();
+  }
+  sql(held_db(), "DROP TABLE tried; PRAGMA user_version=2");
+  auto journal = open();
+  ASSERT_TRUE(journal) << journal.error().text;
+  EXPECT_EQ((*journal)->held(), held);
+  EXPECT_TRUE((*journal)->tried()->empty());
+  const TriedObject tried{.object = "x", .failures = 1};
+  ASSERT_TRUE((*journal)->keep_tried({&tried, 1}));
+}
+
+TEST_F(Journals, AChangedMemoryOfTrialsIsAnError) {
+  {
+    auto journal = open();
+    const TriedObject tried{.object = "x", .failures = 3};
+    ASSERT_TRUE((*journal)->keep_tried({&tried, 1}));
+  }
+  sql(held_db(), "UPDATE tried SET failures=0");
+  const auto journal = open();
+  ASSERT_FALSE(journal);
+  EXPECT_THAT(journal.error().text, HasSubstr("tried object x"));
+}
+
+TEST_F(Journals, KeepsTheRunOfWhatIsToBeJudged) {
+  auto journal = open();
+  ASSERT_TRUE(journal);
+  const auto steps = some_steps();
+  const auto run = (*journal)->begin(
+      {.plan = "p-1", .steps = steps, .controls = Controls{.unjudged = Unjudged{.plan = "p-1"}}});
+  ASSERT_TRUE((*journal)->close({.run = *run, .steps = steps}));
+  EXPECT_EQ((*journal)->runs()->size(), 1u) << "although nothing is held";
+  ASSERT_TRUE((*journal)->set_controls({}));
+  const auto next = (*journal)->begin({.plan = "p-2", .steps = steps});
+  ASSERT_TRUE((*journal)->close({.run = *next, .steps = steps}));
+  EXPECT_TRUE((*journal)->runs()->empty());
 }
 
 TEST_F(Journals, ANewerHistoryIsNotWrittenAndUndoStillWorks) {
@@ -222,14 +274,19 @@ TEST_F(Journals, AnotherBootDropsWhatIsHeldAndSaysSo) {
     ASSERT_TRUE(journal);
     hold(**journal, some_steps());
     ASSERT_TRUE((*journal)->begin({.plan = "p-2", .steps = some_steps()}));
-    ASSERT_TRUE((*journal)->set_controls(
-        {.paused = true, .confirmation = Confirmation{.run = 1, .plan = "p"}, .degraded = {"x"}}));
+    ASSERT_TRUE((*journal)->set_controls({.paused = true,
+                                          .confirmation = Confirmation{.run = 1, .plan = "p"},
+                                          .unjudged = Unjudged{.run = 1, .plan = "p"},
+                                          .degraded = {"x"}}));
+    const TriedObject tried{.object = "x", .failures = 1};
+    ASSERT_TRUE((*journal)->keep_tried({&tried, 1}));
   }
   place_.boot_id = "boot-2";
   auto journal = open();
   ASSERT_TRUE(journal) << journal.error().text;
   EXPECT_TRUE((*journal)->held()->empty());
   EXPECT_TRUE((*journal)->runs()->empty());
+  EXPECT_TRUE((*journal)->tried()->empty());
   EXPECT_EQ((*journal)->controls(), Controls{.paused = true}) << "the operator's order stays";
   const auto events = (*journal)->events(10, "");
   ASSERT_TRUE(events);

@@ -435,5 +435,53 @@ TEST(Experiments, AThousandObjectsAreNotRememberedForEver) {
   EXPECT_LT(experiments.records().size(), 10u);
 }
 
+TEST(Experiments, OneThatIsCutOffCountsAsAFailureInWhatOutlivesIt) {
+  Experiments first;
+  const VerifyRule rule;
+  ASSERT_TRUE(first.begin(proposal(), at(seconds(100))));
+  EXPECT_EQ(first.due(at(seconds(110))), Due::write);
+  Experiments second;
+  second.remember(first.records_if_cut_off());
+  EXPECT_TRUE(first.records().empty()) << "as long as it lives, nothing has failed";
+  EXPECT_THAT(second.refusal(kObject, at(seconds(120))).value_or(""),
+              HasSubstr("the daemon ended"));
+  // A crash in each trial makes the waits longer, as any failure does.
+  MonotonicTime now = at(seconds(110)) + wait_after(1, rule);
+  for (unsigned crashes = 2; crashes < 5; ++crashes) {
+    ASSERT_TRUE(second.begin(proposal(), now)) << crashes;
+    now = now + rule.within;
+    EXPECT_EQ(second.due(now), Due::write);
+    Experiments next;
+    next.remember(second.records_if_cut_off());
+    second = next;
+    EXPECT_TRUE(second.refusal(kObject, now + wait_after(crashes, rule) - seconds(1)));
+    now = now + wait_after(crashes, rule);
+  }
+}
+
+TEST(Experiments, WhatStandsIsNoFailureIfItIsCutOff) {
+  Experiments experiments;
+  ASSERT_TRUE(experiments.begin(proposal(Trial::standing), at(seconds(100))));
+  EXPECT_TRUE(experiments.records_if_cut_off().empty());
+}
+
+TEST(Experiments, APersonMayWantBackAtOnceWhatWasWithdrawn) {
+  Experiments experiments;
+  const auto [kept, now] = run(experiments, proposal(), Effect::helped, at(seconds(100)));
+  ASSERT_TRUE(kept.keep);
+  experiments.withdrawn(kObject, {}, now + seconds(1));
+  ASSERT_TRUE(experiments.refusal(kObject, now + seconds(2)));
+  experiments.forget_withdrawals();
+  EXPECT_FALSE(experiments.refusal(kObject, now + seconds(2)));
+}
+
+TEST(Experiments, APersonsReloadForgivesNoHarm) {
+  Experiments experiments;
+  const auto [undone, now] = run(experiments, proposal(), Effect::harmed, at(seconds(100)));
+  ASSERT_FALSE(undone.keep);
+  experiments.forget_withdrawals();
+  EXPECT_TRUE(experiments.refusal(kObject, now + seconds(1)));
+}
+
 }  // namespace
 }  // namespace ankus
