@@ -376,7 +376,8 @@ bool is_left(const Run& run, const Undone& undone, std::span<const HeldKnob> hel
            // What an undo of the whole left out, it left out for good: the table of workloads.
            if (settled == undone.steps.end())
              return !whole && (now == nullptr || now->run == run.id);
-           return settled->outcome == Outcome::failed;
+           // What could not be taken again is no longer ours: nothing is left to try.
+           return settled->outcome == Outcome::failed && now != nullptr;
          });
 }
 
