@@ -214,13 +214,20 @@ void Experiments::withdrawn(std::span<const std::string> objects, const VerifyRu
 }
 
 void Experiments::forget_withdrawals() {
-  std::erase_if(records_, [](auto& entry) {
-    ObjectRecord& record = entry.second;
-    if (record.kept_since || record.last != kNoLongerWanted) return false;
-    record.free_from = {};
-    record.last.clear();
-    return record.failures <= 1 || --record.failures == 0;
-  });
+  for (auto entry = records_.begin(); entry != records_.end();) {
+    ObjectRecord& record = entry->second;
+    const bool was_withdrawn = !record.kept_since && record.last == kNoLongerWanted;
+    if (was_withdrawn && record.failures <= 1) {
+      entry = records_.erase(entry);
+      continue;
+    }
+    if (was_withdrawn) {
+      --record.failures;
+      record.free_from = {};
+      record.last.clear();
+    }
+    ++entry;
+  }
 }
 
 Experiments::Records Experiments::records_if_cut_off() const {

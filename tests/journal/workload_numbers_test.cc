@@ -147,7 +147,7 @@ TEST_F(WorkloadNumbersInTheJournal, AFileOfSchema1IsBroughtUpToDateWithWhatItHol
       .knob = action.knob, .original = Absent{}, .written = action.after, .run = *run};
   ASSERT_TRUE(journal_->close({.run = *run, .steps = steps, .change = {.hold = {hold}}}));
   // What schema 1 had instead; 'next_workload' with its checksum is read by nobody any more.
-  sql("DROP TABLE workload_numbers; DELETE FROM meta WHERE key='workload_maps';"
+  sql("DROP TABLE workload_numbers; DROP TABLE tried; DELETE FROM meta WHERE key='workload_maps';"
       "INSERT INTO meta VALUES('next_workload', '6', 0); PRAGMA user_version=1");
   EXPECT_EQ(kept(), WorkloadNumbers{});
   EXPECT_EQ(journal_->held(), std::vector<HeldKnob>{hold});

@@ -454,7 +454,7 @@ TEST(Experiments, OneThatIsCutOffCountsAsAFailureInWhatOutlivesIt) {
     Experiments next;
     next.remember(second.records_if_cut_off());
     second = next;
-    EXPECT_TRUE(second.refusal(kObject, now + wait_after(crashes, rule) - seconds(1)));
+    EXPECT_TRUE(second.refusal(kObject, now + (wait_after(crashes, rule) - seconds(1))));
     now = now + wait_after(crashes, rule);
   }
 }
