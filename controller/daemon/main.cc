@@ -88,7 +88,9 @@ int roll_back(const Options& options) {
     undone = std::move(*result);
   }
   const auto held = (*journal)->held();
-  if (held && held->empty()) remove_pins(options.bpf_dir);
+  const auto controls = (*journal)->controls();
+  // A switch that comes for an earlier plan leaves the pins to the one of the plan that waits now.
+  if (held && held->empty() && controls && !keeps_all_runs(*controls)) remove_pins(options.bpf_dir);
   std::cout << rollback_text(undone, options.json);
   return undone && !undone->degraded.empty() ? kFailed : kOk;
 }
