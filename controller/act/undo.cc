@@ -180,8 +180,12 @@ Result<std::vector<RunStep>> steps_of_id(const std::string& id, std::span<const 
     const Action &first = run->steps[chain.front()].action, &last = run->steps[chain.back()].action;
     const HeldKnob* now = find_held(held, knob);
     if (now == nullptr) {
-      if (!was_let_go(first, last, *run, readings.at(knob), ceded)) continue;
-      add_inverse(*run, chain, last.after, inverse_of);
+      const Result<Setting>& found = readings.at(knob);
+      if (!was_let_go(first, last, *run, found, ceded)) continue;
+      // What was read says more than what was asked for, and is the original from now on.
+      add_inverse(*run, chain,
+                  reads_as(found, last.after) ? found.value_or(last.after) : last.after,
+                  inverse_of);
       // Its rows are not known; the daemon fills it once it is held again.
       if (is_table(knob)) inverse_of.at(chain.back()).action.after = last.after;
       continue;
