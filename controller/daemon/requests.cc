@@ -326,7 +326,7 @@ json Requests::last_verdict_on(const std::string& plan) {
   if (plan.empty()) return verdict;
   if (const auto events = parts_.journal.events(100, plan))
     for (const PastEvent& past : *events)
-      if (past.event.kind == "verdict")
+      if (past.event.kind == "verdict" && !past.event.json.empty())
         verdict = json::parse(past.event.json, nullptr, /*allow_exceptions=*/false);
   return verdict;
 }
@@ -375,7 +375,9 @@ Reply Requests::explain(const std::string& id) {
                         " (" + h.reason + ")");
       }
   const json past = events ? report::history(*events) : json::array();
-  if (events && plan.empty() && !events->empty()) plan = events->back().event.plan;
+  if (events && plan.empty())
+    for (const PastEvent& event : *events)  // and not with the undo of that
+      if (event.event.plan.starts_with("p-")) plan = event.event.plan;
   const json verdict = last_verdict_on(plan);
   if (lines.empty() && past.empty())
     return error_reply(404, "not_found",

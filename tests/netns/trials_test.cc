@@ -170,17 +170,43 @@ TEST_F(TrialsOnKernel, WhatIsOnTrialDoesNotOutliveTheDaemon) {
   serve();
   const Process mice = client("web", "mice"), bulk = client("backup", "bulk --flows 4");
   Process daemon = start_with_queues();
-  const bool tried =
-      eventually(seconds(50), [&] { return host_->state() == "pending_confirmation"; });
+  const bool tried = eventually(seconds(50), [&] { return rps() != masks; });
   if (!tried && history().find("busy with something else") != std::string::npos)
     GTEST_SKIP() << "this machine's CPUs are busy with other work, which closes the gate";
   ASSERT_TRUE(tried) << host_->log() << history();
-  EXPECT_NE(rps(), masks);
+  EXPECT_EQ(host_->state(), "idle") << "it is nothing for a person to confirm";
+  const CommandResult confirmed = host_->ctl("confirm");
+  EXPECT_EQ(confirmed.code, 1) << confirmed.output;
+  EXPECT_THAT(confirmed.output, HasSubstr("on trial"));
   daemon.kill_now();
   EXPECT_NE(rps(), masks) << "death changes nothing by itself";
   EXPECT_TRUE(eventually(seconds(40), [&] { return rps() == masks; }))
       << "the dead man's switch undoes it";
   EXPECT_EQ(run(host_->ankusd("--rollback")).code, 0);
+}
+
+TEST_F(TrialsOnKernel, ARestartDuringATrialUndoesItAndRemembersThatItFailed) {
+  begin("here");
+  const std::string masks = rps();
+  host_->write_policy(kRps);
+  serve();
+  const Process mice = client("web", "mice"), bulk = client("backup", "bulk --flows 4");
+  Process daemon = start_with_queues();
+  const bool tried = eventually(seconds(50), [&] { return rps() != masks; });
+  if (!tried && history().find("busy with something else") != std::string::npos)
+    GTEST_SKIP() << "this machine's CPUs are busy with other work, which closes the gate";
+  ASSERT_TRUE(tried) << host_->log() << history();
+  daemon.signal(SIGTERM);
+  EXPECT_EQ(daemon.wait(), 0);
+  EXPECT_NE(rps(), masks) << "nothing changes on exit";
+  const Process successor = start_with_queues();
+  EXPECT_EQ(rps(), masks);
+  EXPECT_EQ(host_->state(), "idle") << "and nothing is held";
+  EXPECT_THAT(history(), HasSubstr("never judged: the daemon ended before the verdict; undone"));
+  EXPECT_TRUE(eventually(seconds(30), [&] {
+    return history().find("after 1 failure (the daemon ended before the verdict)") !=
+           std::string::npos;
+  })) << history();
 }
 
 TEST_F(TrialsOnKernel, RollbackByHandEndsATrialAndHolds) {
