@@ -229,6 +229,7 @@ Result<void> Controller::tick() {
   if (auto done = undo_unconfirmed(now); !done) return done;
   if (auto done = look(policies_); !done) return done;
   take_back_at_last(now);
+  guard_steering(now);
   turn_trial(now);
   if (auto done = forget_judged(); !done) return done;
   remember_trials(now);
@@ -254,6 +255,49 @@ Result<void> Controller::tick() {
   planned_on_ = look;
   planned_at_ = now;
   return act();
+}
+
+/// What chooses CPUs goes when the host loses packets, judged or not and whoever applied it.
+void Controller::guard_steering(MonotonicTime now) {
+  Plan steering;
+  for (const HeldKnob& held : snapshot_.held)
+    if (must_prove_itself(held.knob))
+      steering.actions.push_back(
+          {.knob = held.knob, .before = held.written, .after = held.original});
+  double dropped = 0;
+  for (const Cpu& cpu : snapshot_.host.topology.cpus) dropped += cpu.dropped_per_second;
+  const auto why = guard_.look(!steering.actions.empty(), dropped, now);
+  if (!why) return;
+  const nanoseconds wait = trials_.harmed(steering, policies_.policy.verify, *why, now);
+  remember_trials(now);  // before undoing: a crash between the two must not try it again
+  const std::string left = undo_steering();
+  if (const auto controls = parts_.journal.controls(); controls && !controls->confirmation)
+    disarm_deadman();
+  const std::string text =
+      "steering harmed: " + *why +
+      (left.empty() ? "; undone, and left alone for " + to_text(std::chrono::ceil<seconds>(wait))
+                    : "; not undone: " + left);
+  audit("guard", "", text);
+  log("guard: " + text);
+  after_change();
+}
+
+/// One action after the other, last taken first, down to the originals. Returns what is left.
+std::string Controller::undo_steering() {
+  std::vector<std::string> left;
+  for (std::set<std::string> tried;;) {
+    const auto held = parts_.journal.held();
+    if (!held) return held.error().text;
+    const auto next = std::find_if(held->rbegin(), held->rend(), [&](const HeldKnob& h) {
+      return must_prove_itself(h.knob) && !tried.contains(h.action);
+    });
+    if (next == held->rend()) return join(left, "; ");
+    tried.insert(next->action);
+    const auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
+                                    {.by = "the guard", .id = next->action, .hold = Hold::no});
+    if (!undone) left.push_back(undone.error().text);
+    if (undone) left.insert(left.end(), undone->degraded.begin(), undone->degraded.end());
+  }
 }
 
 Result<void> Controller::undo_unconfirmed(MonotonicTime now) {

@@ -16,6 +16,7 @@
 #include "daemon/policies.h"
 #include "daemon/trials.h"
 #include "journal/journal.h"
+#include "verify/steering_guard.h"
 
 namespace ankus {
 
@@ -95,6 +96,8 @@ class Controller {
   void conclude(Judged judged);
   Result<std::string> take_back(const Judged& judged);
   void take_back_at_last(MonotonicTime now);
+  void guard_steering(MonotonicTime now);
+  std::string undo_steering();
   void undone_by_verdict(const std::string& plan);
   void settle_former(const std::string& plan);
   void restore_former(const std::string& plan);
@@ -113,6 +116,7 @@ class Controller {
   LoadedPolicies policies_;
   EffectProbe probe_;
   Trials trials_;
+  SteeringGuard guard_;
   Snapshot snapshot_;
   Plan last_plan_;
   std::string audited_plan_;  ///< id of the last plan that was put into history

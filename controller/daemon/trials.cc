@@ -21,12 +21,12 @@ bool is_one_of(const Knob& knob) {
   return (std::holds_alternative<K>(knob) || ...);
 }
 
+}  // namespace
+
 bool must_prove_itself(const Knob& knob) {
   return is_one_of<knob::RssTable, knob::RpsMask, knob::XpsMask, knob::IrqAffinity,
                    knob::ThreadAffinity, knob::IrqbalanceBans>(knob);
 }
-
-}  // namespace
 
 Parted parted(const Plan& plan) {
   Parted parts;
@@ -160,6 +160,12 @@ std::string Trials::adopt(const Plan& plan, const VerifyRule& rule, MonotonicTim
 
 void Trials::withdrawn(const Plan& plan, const VerifyRule& rule, MonotonicTime now) {
   experiments_.withdrawn(objects_of(plan.actions), rule, now);
+}
+
+nanoseconds Trials::harmed(const Plan& plan, const VerifyRule& rule, const std::string& why,
+                           MonotonicTime now) {
+  abandon();
+  return experiments_.harmed(objects_of(plan.actions), rule, why, now);
 }
 
 Experiments::Records Trials::records() const {

@@ -80,6 +80,10 @@ class Trials {
   std::string adopt(const Plan& plan, const VerifyRule& rule, MonotonicTime now);
   /// Settings that were ours are taken back since nobody wants them any more.
   void withdrawn(const Plan& plan, const VerifyRule& rule, MonotonicTime now);
+  /// Settings of ours were taken back since they did harm, on trial or not. For how long they are
+  /// left alone.
+  nanoseconds harmed(const Plan& plan, const VerifyRule& rule, const std::string& why,
+                     MonotonicTime now);
   /// A person has changed what is wanted.
   void forget_withdrawals() { experiments_.forget_withdrawals(); }
 
@@ -120,7 +124,9 @@ class Trials {
   bool had_sign_ = false;
 };
 
-/// Which part of a plan must prove itself (queues, IRQs, threads) and which stands.
+/// A setting that chooses CPUs, queues or threads: kept only if it helped.
+bool must_prove_itself(const Knob& knob);
+/// Which part of a plan must prove itself and which stands.
 struct Parted {
   Plan standing, experiment;
 };

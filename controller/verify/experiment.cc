@@ -213,6 +213,12 @@ void Experiments::withdrawn(std::span<const std::string> objects, const VerifyRu
   }
 }
 
+nanoseconds Experiments::harmed(const std::vector<std::string>& objects, const VerifyRule& rule,
+                                const std::string& why, MonotonicTime now) {
+  running_.reset();
+  return fail(objects, rule, why, now);
+}
+
 void Experiments::forget_withdrawals() {
   for (auto entry = records_.begin(); entry != records_.end();) {
     ObjectRecord& record = entry->second;

@@ -124,6 +124,11 @@ class Experiments {
   /// it counts as a failure: a load that comes and goes at the loop's pace must not drive the loop.
   void withdrawn(std::span<const std::string> objects, const VerifyRule& rule, MonotonicTime now);
 
+  /// Something was found harmful outside of its trial, and is taken back: a failure. What is being
+  /// tried just now is given up.
+  nanoseconds harmed(const std::vector<std::string>& objects, const VerifyRule& rule,
+                     const std::string& why, MonotonicTime now);
+
   /// A person has changed what is wanted: what was taken back as no longer wanted was his doing,
   /// and may come back at once.
   void forget_withdrawals();

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loop with its verdict, on real kernels and real traffic: what is tried, kept, and taken back.
+#include <arpa/inet.h>
+#include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <thread>
 
 #include "gmock/gmock.h"
 #include "netns/daemon_support.h"
@@ -207,6 +212,55 @@ TEST_F(TrialsOnKernel, ARestartDuringATrialUndoesItAndRemembersThatItFailed) {
     return history().find("after 1 failure (the daemon ended before the verdict)") !=
            std::string::npos;
   })) << history();
+}
+
+/// Sends small datagrams from `container` from CPU 0, as fast as it can, until it goes.
+class Flood {
+ public:
+  explicit Flood(const std::string& container)
+      : thread_([this, container] { in_namespace(container, [this] { send_all(); }); }) {}
+  ~Flood() {
+    over_ = true;
+    thread_.join();
+  }
+
+ private:
+  void send_all() {
+    cpu_set_t cpu;
+    CPU_ZERO(&cpu);
+    CPU_SET(0, &cpu);
+    ASSERT_EQ(sched_setaffinity(0, sizeof cpu, &cpu), 0);
+    const UniqueFd out(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_in to{.sin_family = AF_INET, .sin_port = htons(9), .sin_addr = {}, .sin_zero = {}};
+    inet_pton(AF_INET, "10.77.0.2", &to.sin_addr);
+    const char data[16] = {};
+    while (!over_)
+      (void)sendto(out.get(), data, sizeof data, 0, reinterpret_cast<const sockaddr*>(&to),
+                   sizeof to);  // what does not fit is lost, as floods are
+  }
+  std::atomic<bool> over_ = false;
+  std::thread thread_;
+};
+
+// Chosen while all was quiet, and by hand: no verdict is to come.
+TEST_F(TrialsOnKernel, SteeringThatLosesPacketsGoesWithinSeconds) {
+  if (sysconf(_SC_NPROCESSORS_ONLN) < 2) GTEST_SKIP() << "needs two CPUs";
+  begin();
+  const std::string masks = rps();
+  host_->write_policy("mode = \"advise\"\n" + kRps.substr(kEnforce.size()));
+  const Process daemon = start_with_queues();
+  succeed("apply");
+  ASSERT_NE(rps(), masks);
+  host_->let_turns_pass(6);
+  EXPECT_NE(rps(), masks) << "no loss, no reason";
+  {
+    const Flood one(host_->lab().container("web")), two(host_->lab().container("web"));
+    EXPECT_TRUE(eventually(seconds(15), [&] { return rps() == masks; })) << host_->log();
+  }
+  EXPECT_THAT(history(), HasSubstr("steering harmed"));
+  EXPECT_THAT(host_->json("status")["held"], IsEmpty());
+  EXPECT_EQ(host_->json("status")["state"].value("name", "?"), "idle") << "nobody has to resume";
+  EXPECT_EQ(host_->snapshot(), before_);
 }
 
 TEST_F(TrialsOnKernel, RollbackByHandEndsATrialAndHolds) {

@@ -245,6 +245,28 @@ TEST(Experiments, WhatIsWithdrawnAtOnceCountsAsFailed) {
   }
 }
 
+TEST(Experiments, WhatHarmsAfterItsTrialIsLeftAloneAndMoreSoEachTime) {
+  const VerifyRule rule{.back_off = seconds(60)};
+  Experiments experiments;
+  MonotonicTime now =
+      run(experiments, proposal(Trial::experiment, rule), Effect::helped, at({})).second;
+  now = now + seconds(5);
+  const nanoseconds first = experiments.harmed(kObject, rule, "packets are lost", now);
+  EXPECT_GE(first, seconds(60));
+  EXPECT_THAT(experiments.refusal(kObject, now + seconds(59)).value_or(""),
+              testing::HasSubstr("packets are lost"));
+  EXPECT_EQ(experiments.refusal(kObject, now + first), std::nullopt);
+  EXPECT_GT(experiments.harmed(kObject, rule, "again", now + first), first);
+}
+
+TEST(Experiments, HarmEndsTheTrialUnderWay) {
+  const VerifyRule rule{.back_off = seconds(60)};
+  Experiments experiments;
+  ASSERT_TRUE(experiments.begin(proposal(Trial::experiment, rule), at({})).has_value());
+  (void)experiments.harmed(kObject, rule, "packets are lost", at(seconds(1)));
+  EXPECT_FALSE(experiments.running());
+}
+
 TEST(Experiments, ObjectsAreADevicesTreeOrASingleKnob) {
   const Device eth0{.name = "eth0", .ifindex = 2, .netns_cookie = 1};
   const std::vector<Action> actions{
