@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+// The controller's part in trials: what is written, kept or taken back by a verdict or by the
+// guard.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "act/confirmation.h"
+#include "base/text.h"
+#include "daemon/deadman.h"
+#include "daemon/report.h"
+#include "plan/plan.h"
+
+namespace ankus {
+namespace {
+
+/// From the verdict's due time until the dead man's switch undoes a trial without one.
+constexpr seconds kTrialGrace{20};
+constexpr seconds kTakeBackEvery{5};
+
+std::string without_digits(std::string text) {
+  std::erase_if(text, [](char c) { return c >= '0' && c <= '9'; });
+  return text;
+}
+
+}  // namespace
+
+/// What was learnt by trying, before a restart.
+Result<void> Controller::recall() {
+  const auto tried = parts_.journal.tried();
+  if (!tried) return std::unexpected(tried.error());
+  const BootTime boot = parts_.clock.boot();
+  const MonotonicTime now = parts_.clock.monotonic();
+  Experiments::Records records;
+  for (const TriedObject& one : *tried) {
+    ObjectRecord record{
+        .failures = one.failures, .free_from = now + (one.free_from - boot), .last = one.last};
+    if (one.kept_since) record.kept_since = now + (*one.kept_since - boot);
+    records.emplace(one.object, std::move(record));
+  }
+  remembered_trials_ = records;
+  trials_.remember(std::move(records));
+  return {};
+}
+
+/// In the clock that goes on while the host sleeps and outlives us.
+void Controller::remember_trials(MonotonicTime now) {
+  Experiments::Records records = trials_.records();
+  if (records == remembered_trials_) return;
+  const BootTime boot = parts_.clock.boot();
+  std::vector<TriedObject> tried;
+  for (const auto& [object, record] : records) {
+    TriedObject one{.object = object,
+                    .failures = record.failures,
+                    .free_from = boot + (record.free_from - now),
+                    .last = record.last};
+    if (record.kept_since) one.kept_since = boot + (*record.kept_since - now);
+    tried.push_back(std::move(one));
+  }
+  if (auto kept = parts_.journal.keep_tried(tried); !kept)
+    log("what was learnt by trying is not kept: " + kept.error().text);
+  else
+    remembered_trials_ = std::move(records);
+}
+
+/// A trial is undone, since nobody will judge it; that it failed was recorded before it was
+/// written. What stands goes on standing.
+Result<void> Controller::end_cut_off_trials() {
+  const auto before = parts_.journal.controls();
+  if (!before) return std::unexpected(before.error());
+  const auto undone = undo_cut_off_trial(parts_.actuator, parts_.journal, parts_.clock);
+  if (!undone) return std::unexpected(undone.error());
+  if (*undone) disarm_deadman();
+  auto controls = parts_.journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  if (before->unjudged) {
+    const std::string text = std::string("never judged: the daemon ended before the verdict; ") +
+                             (*undone ? "undone" : "it stays");
+    audit("verdict", before->unjudged->plan, text);
+    log("verdict plan=" + before->unjudged->plan + " " + text);
+  }
+  if (!controls->unjudged) return {};
+  controls->unjudged.reset();
+  return parts_.journal.set_controls(*controls);
+}
+
+/// What chooses CPUs goes when the host loses packets, judged or not and whoever applied it.
+void Controller::guard_steering(MonotonicTime now) {
+  Plan steering;
+  for (const HeldKnob& held : snapshot_.held)
+    if (must_prove_itself(held.knob))
+      steering.actions.push_back(
+          {.knob = held.knob, .before = held.written, .after = held.original});
+  double dropped = 0;
+  for (const Cpu& cpu : snapshot_.host.topology.cpus) dropped += cpu.dropped_per_second;
+  const auto why = guard_.look(!steering.actions.empty(), dropped, now);
+  if (!why) return;
+  const nanoseconds wait = trials_.harmed(steering, policies_.policy.verify, *why, now);
+  remember_trials(now);  // before undoing: a crash between the two must not try it again
+  const std::string left = undo_steering();
+  if (const auto controls = parts_.journal.controls(); controls && !controls->confirmation)
+    disarm_deadman();
+  const std::string text =
+      "steering harmed: " + *why +
+      (left.empty() ? "; undone, and left alone for " + to_text(std::chrono::ceil<seconds>(wait))
+                    : "; not undone: " + left);
+  audit("guard", "", text);
+  log("guard: " + text);
+  after_change();
+}
+
+/// One action after the other, last taken first, down to the originals. Returns what is left.
+std::string Controller::undo_steering() {
+  std::vector<std::string> left;
+  for (std::set<std::string> tried;;) {
+    const auto held = parts_.journal.held();
+    if (!held) return held.error().text;
+    const auto next = std::find_if(held->rbegin(), held->rend(), [&](const HeldKnob& h) {
+      return must_prove_itself(h.knob) && !tried.contains(h.action);
+    });
+    if (next == held->rend()) return join(left, "; ");
+    tried.insert(next->action);
+    const auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
+                                    {.by = "the guard", .id = next->action, .hold = Hold::no});
+    if (!undone) left.push_back(undone.error().text);
+    if (undone) left.insert(left.end(), undone->degraded.begin(), undone->degraded.end());
+  }
+}
+
+/// The journal keeps the runs that a verdict may still take back.
+Result<void> Controller::forget_judged() {
+  if (trials_.is_written() || not_undone_) return {};
+  auto controls = parts_.journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  if (!controls->unjudged) return {};
+  controls->unjudged.reset();
+  return parts_.journal.set_controls(*controls);
+}
+
+/// The host may have changed while a plan's baseline was measured. What exactly is best now may
+/// follow the load, and is not compared.
+bool Controller::is_still_wanted(const Plan& plan) {
+  const auto wanted = make(policies_);
+  return wanted && std::ranges::all_of(plan.actions, [&](const Action& action) {
+           return std::ranges::find(wanted->actions, action.knob, &Action::knob) !=
+                  wanted->actions.end();
+         });
+}
+
+/// Moves the trial on: writes what is due, keeps or undoes what was judged.
+void Controller::turn_trial(MonotonicTime now) {
+  if (const auto said = probe_.tend(now)) log("latency: " + *said);
+  TrialStep step = trials_.step(snapshot_, now);
+  switch (step.kind) {
+    case TrialStep::Kind::nothing: return;
+    case TrialStep::Kind::drop:
+      // A quiet host is looked at again and again; history needs it once.
+      if (std::exchange(dropped_, without_digits(step.text)) == dropped_) return;
+      audit("plan", id_of(step.plan), step.text);
+      log("trial dropped: " + step.text);
+      return;
+    case TrialStep::Kind::judged:
+      step.judged->at = parts_.clock.wall();
+      trials_.remember(*step.judged);
+      conclude(*std::move(step.judged));
+      return;
+    case TrialStep::Kind::write: break;
+  }
+  const VerifyRule& rule = policies_.policy.verify;
+  // If we die before the verdict, the dead man's switch undoes it.
+  const nanoseconds deadline = rule.settle + rule.within + kTrialGrace;
+  const auto controls = parts_.journal.controls();
+  std::string why;
+  if (!controls || mode() != Mode::enforce || !may_act(*controls) || !is_still_wanted(step.plan)) {
+    trials_.abandon();
+    log("trial plan=" + id_of(step.plan) +
+        " ends: it may not be written any more, or is not wanted");
+    return;
+  }
+  // First of all, so that whoever starts after us knows that it failed.
+  remember_trials(now);
+  if (auto armed = arm_deadman(parts_.options, deadline); !armed) {
+    why = armed.error().text;
+  } else {
+    const auto applied = carry_out(step.plan, {.by = "ankusd, on trial",
+                                               .audit_required = policies_.policy.audit_required,
+                                               .confirm_within = deadline,
+                                               .on_trial = true,
+                                               .to_be_judged = true});
+    if (!applied)
+      why = applied.error().text;
+    else if (applied->failure)
+      why = applied->failure->text;
+    else if (applied->run == 0)
+      why = "somebody else has set it already";
+    if (!why.empty()) disarm_deadman();
+  }
+  if (why.empty()) {
+    dropped_.clear();
+    trials_.written(parts_.clock.monotonic());
+    log("trial plan=" + id_of(step.plan) + " phase=settling");
+    return;
+  }
+  (void)trials_.failed(why, now);
+  log("trial plan=" + id_of(step.plan) + " not written: " + why);
+}
+
+/// Back to what was before the trial, which need not be what was before us. Returns what could not
+/// be undone and is degraded; an Error if nothing was written.
+Result<std::string> Controller::take_back(const Judged& judged) {
+  const auto undone =
+      ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
+                  {.by = "the verdict", .id = judged.proposal.id, .hold = Hold::no});
+  if (!undone) return std::unexpected(undone.error());
+  return join(undone->degraded, ", ");
+}
+
+void Controller::conclude(Judged judged) {
+  const MonotonicTime now = parts_.clock.monotonic();
+  remember_trials(now);
+  const std::string id = judged.proposal.id;
+  std::string text = judged.conclusion.reason;
+  if (judged.conclusion.keep) {
+    std::string late;
+    if (judged.proposal.trial == Trial::experiment) {
+      if (auto kept =
+              ankus::confirm(parts_.journal, parts_.clock, "the verdict", ConfirmedBy::verdict);
+          !kept)
+        late = kept.error().text;
+      else
+        disarm_deadman();
+    }
+    text += late.empty() ? "; kept" : "; " + late;
+    settle_former(id);
+  } else {
+    const auto left = take_back(judged);
+    if (left && left->empty()) {
+      undone_by_verdict(id);
+      text += "; undone, and left alone for " +
+              to_text(std::chrono::ceil<seconds>(judged.conclusion.back_off));
+    } else {
+      text += left ? "; not undone: " + *left : "; not undone yet: " + left.error().text;
+    }
+    after_change();
+    if (!left) {
+      not_undone_ = judged;
+      not_undone_tried_at_ = now;
+    }
+  }
+  const Event event{
+      .kind = "verdict", .plan = id, .text = text, .json = report::judged(judged).dump()};
+  (void)parts_.journal.record({&event, 1});  // status shows why history cannot be written
+  log("verdict plan=" + id + " " + text);
+}
+
+void Controller::undone_by_verdict(const std::string& plan) {
+  const auto controls = parts_.journal.controls();
+  if (controls && !controls->confirmation) disarm_deadman();
+  restore_former(plan);
+}
+
+/// A verdict that could not be carried out is not forgotten.
+void Controller::take_back_at_last(MonotonicTime now) {
+  if (!not_undone_ || now - not_undone_tried_at_ < kTakeBackEvery) return;
+  not_undone_tried_at_ = now;
+  const auto left = take_back(*not_undone_);
+  if (!left) return;
+  const std::string id = std::exchange(not_undone_, std::nullopt)->proposal.id;
+  if (left->empty()) undone_by_verdict(id);
+  after_change();
+  const std::string text = left->empty() ? "undone at last" : "not undone: " + *left;
+  audit("verdict", id, text);
+  log("verdict plan=" + id + " " + text);
+}
+
+/// The policies that were applied with the plan stay once it is both confirmed and judged.
+void Controller::settle_former(const std::string& plan) {
+  const auto controls = parts_.journal.controls();
+  if (former_ && former_->plan == plan && controls && !controls->confirmation &&
+      !trials_.is_written())
+    former_.reset();
+}
+
+/// The plan was undone: under the policies that it was made of the next would be the same again.
+void Controller::restore_former(const std::string& plan) {
+  if (!former_ || former_->plan != plan) return;
+  policies_ = std::exchange(former_, std::nullopt)->policies;
+  log("policies are again: " + report::policy_names(policies_.sources));
+}
+
+}  // namespace ankus
