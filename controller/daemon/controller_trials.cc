@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The controller's part in trials: what is written, kept or taken back by a verdict or by the
-// guard.
+// The controller's part in trials: what a verdict, or the guard, keeps or takes back.
+#include "daemon/controller.h"
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
