@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The controller's part in trials: what a verdict, or the guard, keeps or takes back.
-#include "daemon/controller.h"
-
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
 #include "act/confirmation.h"
 #include "base/text.h"
+#include "daemon/controller.h"
 #include "daemon/deadman.h"
 #include "daemon/report.h"
 #include "plan/plan.h"
