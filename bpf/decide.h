@@ -69,17 +69,19 @@ static inline int ankus_over_admission(struct ankus_bucket *bucket, int side, __
   __s32 *tokens = &bucket->tokens[side & 1];
   __u32 *filled_at = &bucket->filled_at[side & 1];
   __u32 *over_until = &bucket->over_until[side & 1];
-  __u32 passed = now - *filled_at;
+  __u32 passed;
 
+  if (ankus_holds(*over_until, now)) return 1;
+  passed = now - *filled_at;
   if (passed) {
     __u64 gain = (__u64)passed * per_jiffy;
     __s64 filled = (__s64)*tokens + (gain < burst ? (__s64)gain : (__s64)burst);
     *filled_at = now;
     *tokens = filled > (__s64)burst ? (__s32)burst : (__s32)filled;
   }
-  if (ankus_holds(*over_until, now)) return 1;
   if (__sync_fetch_and_add(tokens, -(__s32)length) - (__s32)length >= 0) return 0;
   *over_until = ankus_until(now, hold);
+  *filled_at = *over_until; /* it fills from then on: else each hold would end with a burst */
   *tokens = 0;
   return 1;
 }

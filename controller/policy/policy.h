@@ -65,8 +65,7 @@ struct ElephantRule {
 struct AdmissionRule {
   Share share{0.1};
   nanoseconds burst = milliseconds(2);  ///< at the link's rate; never below kSmallestAdmissionBurst
-  /// Long against the time that a burst takes: each hold a workload over its share gets one burst
-  /// through, and what it costs the others must stay far below one in a hundred requests.
+  /// For so long a workload over its share stays out; then its bucket fills anew, at `share`.
   nanoseconds hold = seconds(3);
 
   bool operator==(const AdmissionRule&) const = default;

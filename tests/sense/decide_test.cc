@@ -126,8 +126,15 @@ TEST(Admission, OneTransferOverManySlowFlowsGainsNothing) {
   for (std::uint32_t now = 1; now <= 10 * kHz; ++now)
     for (int packet = 0; packet < 66; ++packet)
       if (!over(bucket, now, 1'514)) admitted += 1'514;
-  EXPECT_LT(admitted, 10 * 130'000U)
-      << "about one burst for each second of hold, not a tenth of the link";
+  EXPECT_LE(admitted, 125'000U) << "one burst, and none after each hold";
+}
+
+TEST(Admission, AfterAHoldTheBucketFillsAtItsShare) {
+  ankus_bucket bucket{};
+  ASSERT_TRUE(over(bucket, 1000, 126'000));
+  EXPECT_TRUE(over(bucket, 1000 + kHold - 1, 100));
+  EXPECT_FALSE(over(bucket, 1000 + kHold + 5, 49'000)) << "10 KB a jiffy";
+  EXPECT_TRUE(over(bucket, 1000 + kHold + 5, 2'000)) << "and no more";
 }
 
 TEST(Admission, LeavesModestWorkloadsAlone) {
