@@ -34,6 +34,7 @@ Result<void> run_detection(const DetectionOptions& options);
 /// What the latency sensor and the TCP sensor cost a round trip and a full pipe.
 struct LatencyCostOptions {
   std::string round_trip, bulk;  ///< shell commands of ankus-traffic, JSON on standard output
+  std::string name;              ///< of the host's path, as a part of the figures' names
   int rounds = 5;
 };
 Result<void> run_latency_cost(const LatencyCostOptions& options);

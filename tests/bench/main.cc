@@ -44,6 +44,7 @@ int main(int argc, char** argv) {
   auto* latency_command = app.add_subcommand("latency", "what measuring costs");
   latency_command->add_option("--round-trip", latency.round_trip, "shell command")->required();
   latency_command->add_option("--bulk", latency.bulk, "shell command")->required();
+  latency_command->add_option("--name", latency.name)->required();
   latency_command->add_option("--rounds", latency.rounds)->check(CLI::Range(1, 1000));
 
   LatencyTruthOptions truth;

@@ -37,8 +37,9 @@ struct MiceReport {
   /// Each answered request, then the unanswered ones with the time they have waited so far:
   /// leaving those out would make a lossy path look fast.
   std::vector<nanoseconds> samples;
-  /// Of the answered ones: from send() to the end of the server's recv(), and back. Both ends read
-  /// one machine's CLOCK_MONOTONIC.
+  /// Of the answered ones: from send() to the end of the server's recv() (UDP: to the server's
+  /// network stack), and back to the end of our recv(). Both ends read one machine's
+  /// CLOCK_MONOTONIC.
   std::vector<nanoseconds> there, back;
 };
 

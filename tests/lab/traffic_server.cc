@@ -165,22 +165,19 @@ Server::Step Server::send_response(Session& session) {
 
 void Server::answer_datagrams() {
   for (std::size_t i = 0; i < datagrams_per_turn; ++i) {
-    Endpoint from;
-    from.length = sizeof from.address;
-    const ssize_t size = recvfrom(datagrams_.get(), buffer_.data(), buffer_.size(), 0,
-                                  reinterpret_cast<sockaddr*>(&from.address), &from.length);
-    if (size < 0) return;
-    const std::int64_t received_ns = stamp();
+    const Datagram got = receive_stamped(datagrams_.get(), buffer_);
+    if (got.size < 0) return;
+    const auto size = static_cast<std::size_t>(got.size);
     MessageHeader header;
-    if (static_cast<std::size_t>(size) < sizeof header) continue;
+    if (size < sizeof header) continue;
     std::copy_n(buffer_.data(), sizeof header, reinterpret_cast<char*>(&header));
     if (header.magic != MessageHeader::magic_value) continue;
-    answer_datagram(header, static_cast<std::size_t>(size), from, received_ns);
+    answer_datagram(header, size, got.from, got.arrived.since_boot.count());
   }
 }
 
 void Server::answer_datagram(const MessageHeader& header, std::size_t size, const Endpoint& from,
-                             std::int64_t received_ns) {
+                             std::int64_t arrived_ns) {
   MessageHeader reply{.kind = MessageKind::reply, .id = header.id, .request_bytes = size};
   std::size_t reply_size = sizeof reply;
   switch (header.kind) {
@@ -200,7 +197,7 @@ void Server::answer_datagram(const MessageHeader& header, std::size_t size, cons
       break;
     case MessageKind::echo:
       reply_size = std::clamp<std::size_t>(header.response_bytes, sizeof reply, buffer_.size());
-      reply.window_from_ns = received_ns;
+      reply.window_from_ns = arrived_ns;
       reply.window_to_ns = stamp();
       break;
     case MessageKind::source:

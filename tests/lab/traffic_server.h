@@ -49,7 +49,7 @@ class Server {
   void begin_response(Session& session, std::uint64_t bytes);
   void answer_datagrams();
   void answer_datagram(const MessageHeader& header, std::size_t size, const Endpoint& from,
-                       std::int64_t received_ns);
+                       std::int64_t arrived_ns);
 
   EventLoop loop_;
   UniqueFd listener_;

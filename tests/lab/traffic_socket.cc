@@ -34,6 +34,19 @@ Result<> set_congestion(int fd, const std::string& name) {
   return {};
 }
 
+// CLOCK_REALTIME, in which the kernel stamps packets, ahead of CLOCK_MONOTONIC: read between two
+// looks at the latter, again if somebody else ran in between.
+nanoseconds realtime_ahead() {
+  const SystemClock clock;
+  nanoseconds ahead{};
+  for (int tries = 0; tries < 4; ++tries) {
+    const MonotonicTime before = clock.monotonic();
+    ahead = clock.wall().since_epoch - before.since_boot;
+    if (clock.monotonic() - before < nanoseconds(1000)) break;
+  }
+  return ahead;
+}
+
 // A dual-stack socket, or IPv4 alone where the kernel has no IPv6.
 Result<UniqueFd> bound_socket(int type, std::uint16_t port, Families families) {
   UniqueFd fd(socket(AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -160,7 +173,33 @@ Result<UniqueFd> bind_udp(std::uint16_t port, Families families) {
   if (!fd) return fd;
   // Room for bursts while this process is not scheduled; the kernel caps it at rmem_max.
   (void)set_option(fd->get(), SOL_SOCKET, SO_RCVBUF, 4 << 20, "SO_RCVBUF");
+  if (auto set = set_option(fd->get(), SOL_SOCKET, SO_TIMESTAMPNS, 1, "SO_TIMESTAMPNS"); !set)
+    return std::unexpected(set.error());
   return fd;
+}
+
+Datagram receive_stamped(int fd, std::span<char> buffer) {
+  Datagram datagram;
+  iovec into{.iov_base = buffer.data(), .iov_len = buffer.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(timespec))];
+  msghdr message{};
+  message.msg_name = &datagram.from.address;
+  message.msg_namelen = sizeof datagram.from.address;
+  message.msg_iov = &into;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  datagram.size = recvmsg(fd, &message, 0);
+  if (datagram.size < 0) return datagram;
+  datagram.from.length = message.msg_namelen;
+  datagram.arrived = SystemClock().monotonic();  // the first may come before stamping is on
+  const cmsghdr* stamp = CMSG_FIRSTHDR(&message);
+  if (stamp != nullptr && stamp->cmsg_level == SOL_SOCKET && stamp->cmsg_type == SCM_TIMESTAMPNS) {
+    timespec at{};
+    std::memcpy(&at, CMSG_DATA(stamp), sizeof at);
+    datagram.arrived = {seconds(at.tv_sec) + nanoseconds(at.tv_nsec) - realtime_ahead()};
+  }
+  return datagram;
 }
 
 Result<TcpProgress> tcp_progress(int fd) {

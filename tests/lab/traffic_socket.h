@@ -4,9 +4,11 @@
 #include <sys/socket.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/handle.h"
 #include "base/result.h"
 
@@ -39,7 +41,18 @@ Result<Endpoint> local_endpoint(int fd);
 
 enum class Families { both, only_v6 };
 Result<UniqueFd> listen_tcp(std::uint16_t port, Families families, const std::string& congestion);
+/// Its datagrams carry the time at which they arrived, see receive_stamped().
 Result<UniqueFd> bind_udp(std::uint16_t port, Families families);
+
+/// A datagram of a socket of bind_udp(); `size` is negative and errno set if there is none.
+struct Datagram {
+  ssize_t size = -1;
+  Endpoint from;
+  /// When the receiver's network stack was given it (CLOCK_MONOTONIC): whoever waits for it wakes
+  /// up later, on an idle CPU of a VM by 50 us and more.
+  MonotonicTime arrived;
+};
+Datagram receive_stamped(int fd, std::span<char> buffer);
 
 /// What the peer has acknowledged so far, and how often the kernel sent again (TCP_INFO).
 struct TcpProgress {

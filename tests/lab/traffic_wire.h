@@ -24,7 +24,8 @@ struct MessageHeader {
   std::uint64_t request_bytes = 0;  ///< in a reply: bytes that the server received
   std::uint64_t response_bytes = 0;
   // On CLOCK_MONOTONIC, which both ends share. UDP sink: only what arrives in [from, to) counts.
-  // Reply to an echo: when the server had read all of the request, and when it sent the reply.
+  // Reply to an echo: when the server had read all of the request (UDP: when its network stack was
+  // given it), and when it sent the reply.
   std::int64_t window_from_ns = 0;
   std::int64_t window_to_ns = 0;
 };
