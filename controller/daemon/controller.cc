@@ -216,15 +216,17 @@ Result<void> Controller::act() {
   if (auto done = tend_membership(*plan); !done) log("membership: " + done.error().text);
 
   const Plan structure = structure_of(*plan);
+  waiting_ = mode() == Mode::enforce ? too_large(*plan, structure.actions.size()) : "";
   if (structure.actions.empty()) return {};
   if (mode() == Mode::enforce && may_act(*controls) && !failed_plans_.contains(id_of(structure)) &&
-      cooled_down(structure)) {
+      waiting_.empty() && cooled_down()) {
     enforce(*plan, parts_.clock.monotonic());
   } else if (mode() != Mode::observe && id_of(structure) != audited_plan_) {
     audited_plan_ = id_of(structure);
     audit("plan", id_of(*plan),
           "would take " + std::to_string(plan->actions.size()) + " actions on " +
-              devices_line(*plan));
+              devices_line(*plan) + (waiting_.empty() ? "" : "; " + waiting_));
+    if (!waiting_.empty()) log("not applied: " + waiting_);
   }
   return {};
 }
@@ -337,14 +339,17 @@ Result<void> Controller::tend_membership(const Plan& plan) {
   return parts_.journal.change_held({.hold = {changed}});
 }
 
-bool Controller::cooled_down(const Plan& plan) {
-  const Guard& guard = policies_.policy.guard;
-  const MonotonicTime now = parts_.clock.monotonic();
-  if (acted_ && now - acted_at_ < guard.cooldown) return false;
-  if (plan.actions.size() > guard.actions_per_minute && id_of(plan) != audited_plan_)
-    log("plan=" + id_of(plan) +
-        " has more actions than guard.actions_per_minute allows; apply it by hand");
-  return plan.actions.size() <= guard.actions_per_minute;
+bool Controller::cooled_down() const {
+  return !acted_ || parts_.clock.monotonic() - acted_at_ >= policies_.policy.guard.cooldown;
+}
+
+/// `actions` of the plan count: the table of workloads is daily work.
+std::string Controller::too_large(const Plan& plan, std::size_t actions) const {
+  const std::size_t most = policies_.policy.guard.actions_per_plan;
+  if (actions <= most) return {};
+  return "plan " + id_of(plan) + " has " + std::to_string(actions) +
+         " actions, guard.actions_per_plan allows " + std::to_string(most) +
+         ": look at `ankusctl plan`, then `ankusctl apply`";
 }
 
 Result<Applied> Controller::carry_out(const Plan& plan, const ApplyOptions& options) {
@@ -395,7 +400,8 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
     return fail(ErrorKind::refused,
                 "paused by " + controls->paused_by + ": `ankusctl resume` first");
   if (controls->hold)
-    return fail(ErrorKind::refused, "held after " + *controls->hold + ": `ankusctl resume` first");
+    return fail(ErrorKind::refused,
+                "on hold after " + *controls->hold + ": `ankusctl resume` first");
   if (controls->confirmation && controls->confirmation->on_trial)
     return fail(ErrorKind::refused, "plan " + controls->confirmation->plan +
                                         " is on trial until its verdict: wait for it, or "

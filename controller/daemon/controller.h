@@ -74,6 +74,8 @@ class Controller {
   /// As of the last tick, with opt-outs.
   const Snapshot& snapshot() const { return snapshot_; }
   const std::vector<Refusal>& refusals() const { return last_plan_.refusals; }
+  /// Why the plan of now waits for a person, in mode enforce; else empty.
+  const std::string& waiting() const { return waiting_; }
   const Trials& trials() const { return trials_; }
   EffectProbe& probe() { return probe_; }
   /// Lines for the log since the last call.
@@ -108,7 +110,8 @@ class Controller {
   void remember_trials(MonotonicTime now);
   Result<void> tend_membership(const Plan& plan);
   void after_change();
-  bool cooled_down(const Plan& plan);
+  bool cooled_down() const;
+  std::string too_large(const Plan& plan, std::size_t actions) const;
   void log(std::string line) { log_.push_back(std::move(line)); }
   void audit(const std::string& kind, const std::string& plan, const std::string& text);
 
@@ -119,6 +122,7 @@ class Controller {
   SteeringGuard guard_;
   Snapshot snapshot_;
   Plan last_plan_;
+  std::string waiting_;
   std::string audited_plan_;  ///< id of the last plan that was put into history
   std::string dropped_;       ///< the last trial that was dropped and why, without its numbers
   std::set<std::string> failed_plans_;  ///< ids: not tried again until something else is done

@@ -23,7 +23,10 @@ constexpr std::string_view kElephantKeys[] = {"bytes", "rate", "for", "calm"};
 constexpr std::string_view kAdmissionKeys[] = {"share", "burst", "hold"};
 constexpr std::string_view kProbationKeys[] = {"guarantee", "prove"};
 constexpr std::string_view kFootprintKeys[] = {"window", "heavy_rate", "calm"};
-constexpr std::string_view kGuardKeys[] = {"cooldown", "actions_per_minute", "protect"};
+constexpr std::string_view kGuardKeys[] = {"cooldown", "actions_per_plan", "protect"};
+// Nothing was ever counted by the minute.
+constexpr Renamed kRenamedGuardKeys[] = {
+    {.before = "actions_per_minute", .now = "actions_per_plan"}};
 constexpr std::string_view kProtectKeys[] = {"devices", "cpus"};
 constexpr std::string_view kAuditKeys[] = {"required"};
 constexpr std::string_view kVerifyKeys[] = {
@@ -111,7 +114,7 @@ void read_footprint(const Section& section, FootprintRule& footprint) {
 
 void read_guard(const Section& section, Guard& guard) {
   section.read<nanoseconds>("cooldown", kDuration, seconds(1), seconds(86'400), guard.cooldown);
-  section.read_number("actions_per_minute", 1, 10'000, guard.actions_per_minute);
+  section.read_number("actions_per_plan", 1, 10'000, guard.actions_per_plan);
   const toml::table* table = section.table("protect", "protect = { devices = [\"wg*\"] }");
   if (!table) return;
   Section protect = section.below(*table, "protect");
@@ -231,11 +234,11 @@ void read_verify(const Section& section, VerifyRule& rule) {
 
 template <class T>
 void read_block(const Section& top, std::string_view key, Keys keys,
-                void (*read)(const Section&, T&), T& into) {
+                void (*read)(const Section&, T&), T& into, std::span<const Renamed> renamed = {}) {
   const toml::table* table = top.table(key, "[" + std::string(key) + "]");
   if (!table) return;
   Section section = top.below(*table, key);
-  section.allow(keys);
+  section.allow(keys, renamed);
   read(section, into);
 }
 
@@ -251,7 +254,7 @@ Policy read_policy(const toml::table& table, Report& report) {
   read_block(top, "admission", kAdmissionKeys, read_admission, policy.admission);
   read_block(top, "probation", kProbationKeys, read_probation, policy.probation);
   read_block(top, "footprint", kFootprintKeys, read_footprint, policy.footprint);
-  read_block(top, "guard", kGuardKeys, read_guard, policy.guard);
+  read_block(top, "guard", kGuardKeys, read_guard, policy.guard, kRenamedGuardKeys);
   read_block(top, "verify", kVerifyKeys, read_verify, policy.verify);
   read_block<bool>(
       top, "audit", kAuditKeys,

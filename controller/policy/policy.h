@@ -159,8 +159,8 @@ std::string to_text(const Rule& rule);
 std::string to_text(const Steering& steering);
 
 struct Guard {
-  nanoseconds cooldown = seconds(30);
-  std::uint32_t actions_per_minute = 60;
+  nanoseconds cooldown = seconds(30);   ///< between two plans that are applied without a person
+  std::uint32_t actions_per_plan = 60;  ///< of a plan with more, a person has to decide
   std::vector<std::string> protected_devices;  ///< globs
   CpuSet protected_cpus;                       ///< no work is put there
 

@@ -24,6 +24,11 @@ namespace ankus {
 
 using Keys = std::span<const std::string_view>;
 
+/// A key as it was named in an earlier version.
+struct Renamed {
+  std::string_view before, now;
+};
+
 inline bool contains(Keys keys, std::string_view key) {
   return std::ranges::find(keys, key) != keys.end();
 }
@@ -116,13 +121,14 @@ class Section {
   Section(const toml::table& table, std::string prefix, Report& report)
       : table_(table), prefix_(std::move(prefix)), report_(report) {}
 
-  void allow(Keys keys, Keys later = {}) {
+  void allow(Keys keys, std::span<const Renamed> renamed = {}) {
     for (const auto& [key, node] : table_) {
       (void)node;  // only the names are looked at
       const std::string_view name = key.str();
       if (contains(keys, name)) continue;
-      if (contains(later, name)) {
-        report_.add(key.source().begin, named(name), "not supported by this version; remove it");
+      const auto known = std::ranges::find(renamed, name, &Renamed::before);
+      if (known != renamed.end()) {
+        report_.add(key.source().begin, named(name), "is now named " + quoted(known->now));
         continue;
       }
       const std::string_view meant = nearest(name, keys);

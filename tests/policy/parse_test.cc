@@ -62,7 +62,7 @@ heavy_rate = "30%"
 calm = "1m"
 [guard]
 cooldown = "1m"
-actions_per_minute = 30
+actions_per_plan = 30
 protect = { devices = ["wg*", "tun?"], cpus = "0-1,4" }
 [audit]
 required = false
@@ -143,7 +143,7 @@ receive = { device = "eth0" }
                  .napi = Steering{.device = "uplink", .cpus = Steering::Cpus::numa_local}},
                 {.name = "three", .receive = Receive{.device = "eth0"}}},
       .guard = {.cooldown = seconds(60),
-                .actions_per_minute = 30,
+                .actions_per_plan = 30,
                 .protected_devices = {"wg*", "tun?"},
                 .protected_cpus = {{0, 1, 4}}},
       .audit_required = false,
@@ -194,7 +194,7 @@ heavy_rate = "0.1%"
 calm = "24h"
 [guard]
 cooldown = "1s"
-actions_per_minute = 10000
+actions_per_plan = 10000
 [verify]
 watch = "light latency p50"
 require = "not worse by 100%"
@@ -278,7 +278,9 @@ constexpr Bad kBad[] = {
      "p.toml:1:1: mod: unknown key; did you mean \"mode\"? Allowed here: mode, link, fast, "
      "elephant, admission, probation, footprint, rule, guard, audit, verify"},
     {"[guard]\ncolour = 1",
-     "p.toml:2:1: guard.colour: unknown key; allowed here: cooldown, actions_per_minute, protect"},
+     "p.toml:2:1: guard.colour: unknown key; allowed here: cooldown, actions_per_plan, protect"},
+    {"[guard]\nactions_per_minute = 60",
+     "p.toml:2:1: guard.actions_per_minute: is now named \"actions_per_plan\""},
     {"[guard]\nprotect = { cpus = \"3-1\" }",
      "p.toml:2:20: guard.protect.cpus: \"3-1\" is not a list of CPUs such as \"0-3,8\""},
     {"[guard]\nprotect = { devices = \"wg*\" }",
@@ -286,8 +288,8 @@ constexpr Bad kBad[] = {
      "\"eth3\"]"},
     {"[guard]\nprotect = { devices = [\"wg*\", 3] }",
      "p.toml:2:31: guard.protect.devices: 3 is not a device's name or pattern such as \"wg*\""},
-    {"[guard]\nactions_per_minute = \"60\"",
-     "p.toml:2:22: guard.actions_per_minute: \"60\" is not a whole number; from 1 to 10000 is "
+    {"[guard]\nactions_per_plan = \"60\"",
+     "p.toml:2:20: guard.actions_per_plan: \"60\" is not a whole number; from 1 to 10000 is "
      "possible"},
     {"fast = 3", "p.toml:1:8: fast: 3 is not a table; write for example [fast]"},
     {"[verify]\nwatch = \"heavy latency p99\"",
