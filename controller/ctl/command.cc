@@ -41,7 +41,7 @@ struct Described {
 };
 constexpr std::array kVerbs{
     Described{Verb::status, "status",
-              "mode, sensors and downgrades, what is held, trial and last verdict"},
+              "mode, sensors and downgrades, what is in force, trial and last verdict"},
     Described{Verb::workloads, "workloads", "containers, VMs and services with their footprints"},
     Described{Verb::flows, "flows", "the flows that moved most"},
     Described{Verb::queues, "queues", "receive queue, IRQ, CPU, load: who serves whom"},
@@ -52,7 +52,8 @@ constexpr std::array kVerbs{
     Described{Verb::apply, "apply", "make the host as the policy wants it"},
     Described{Verb::confirm, "confirm", "keep what `apply --confirm-within` applied"},
     Described{Verb::rollback, "rollback", "undo a plan, an action or all; holds until resume"},
-    Described{Verb::pause, "pause", "stop all writing at once; what is applied stays"},
+    Described{Verb::pause, "pause",
+              "set nothing new until resume; what is due to be undone is still undone"},
     Described{Verb::resume, "resume", "end a pause or the hold after a rollback"},
     Described{Verb::reload, "reload", "read the policy files again"},
     Described{Verb::doctor, "doctor", "what Ankus can and cannot do on this host, and why"},
@@ -60,7 +61,8 @@ constexpr std::array kVerbs{
     Described{Verb::explain, "explain",
               "why a plan, an action or a workload is as it is; verdicts"},
     Described{Verb::watch, "watch", "status and workloads, again and again"},
-    Described{Verb::opt_out, "opt-out", "never act on this workload; it is still watched"},
+    Described{Verb::opt_out, "opt-out",
+              "do not act on this workload until it restarts; it is still watched"},
     Described{Verb::opt_in, "opt-in", "end an opt-out"},
 };
 
@@ -78,7 +80,7 @@ void add_options(CLI::App& app, Verb verb, Command& command, milliseconds& confi
       break;
     case Verb::rollback: {
       auto* id = app.add_option("ID", command.what, "a plan (p-...) or an action (a-...)");
-      app.add_flag("--all", command.all, "everything that is held")->excludes(id);
+      app.add_flag("--all", command.all, "everything that is in force")->excludes(id);
       break;
     }
     case Verb::explain:

@@ -16,14 +16,18 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t kMostFlows = 10'000;  ///< in one reply
+
 std::string state_text(const json& state, Style style) {
   const std::string name = text_of(state, "name");
-  std::string text = state_word(name, style);
-  if (name == "pending_confirmation")
-    text += ": plan " + text_of(state, "plan") + " is undone in " + duration(state, "deadline_s") +
-            " unless `ankusctl confirm`";
+  std::string text = name == "held" ? style.warning("on hold") : state_word(name, style);
   if (name == "held") text += ": nothing is applied until `ankusctl resume`";
-  if (name == "paused") text += ": nothing is written until `ankusctl resume`";
+  if (name == "paused")
+    text +=
+        ": nothing new is set until `ankusctl resume`; what is due to be undone is still undone";
+  if (number_of(state, "deadline_s"))
+    text += std::string(name == "paused" ? "; " : ": ") + "plan " + text_of(state, "plan") +
+            " is undone in " + duration(state, "deadline_s") + " unless `ankusctl confirm`";
   std::vector<std::string> objects;
   for (const json& object : list_of(state, "objects"))
     if (object.is_string()) objects.push_back(printable(object.get_ref<const std::string&>()));
@@ -85,10 +89,10 @@ std::string links_table(const json& reply, Style style) {
 }
 
 std::string held_table(const json& reply, Style style) {
-  Table table{.columns = {{"ID"}, {"SINCE"}, {"WHAT"}, {"NOW"}, {"BEFORE"}, {"REASON"}}};
+  Table table{.columns = {{"ID"}, {"PLAN"}, {"SINCE"}, {"WHAT"}, {"NOW"}, {"BEFORE"}, {"REASON"}}};
   for (const json& held : list_of(reply, "held"))
-    table.rows.push_back({text_of(held, "id"), text_of(held, "since"), text_of(held, "knob"),
-                          text_of(held, "now"), text_of(held, "before"),
+    table.rows.push_back({text_of(held, "id"), text_of(held, "plan"), text_of(held, "since"),
+                          text_of(held, "knob"), text_of(held, "now"), text_of(held, "before"),
                           text_of(held, "reason", "")});
   return to_text(table, style, "  ");
 }
@@ -136,6 +140,8 @@ std::string render_status(const json& reply, Style style) {
     text += head_line("verdict", verdict_text(verdict, style), style);
   if (const std::string trial = text_of(reply, "trial", ""); !trial.empty())
     text += head_line("trial", trial, style);
+  if (const std::string waiting = text_of(reply, "waiting", ""); !waiting.empty())
+    text += head_line("waiting", style.warning(waiting), style);
   if (const json& conntrack = field(reply, "conntrack"); conntrack.is_object())
     text += head_line("conntrack",
                       std::string(flag_of(conntrack, "active")
@@ -155,8 +161,10 @@ std::string render_status(const json& reply, Style style) {
     text += section("Sensors", style) + sensors_table(reply, style);
   if (!list_of(reply, "links").empty()) text += section("Links", style) + links_table(reply, style);
   const auto held = list_of(reply, "held").size();
-  text += section(held == 0 ? "Nothing is held: the host is as Ankus found it"
-                            : "Held (" + std::to_string(held) + ")",
+  text += section(held > 0 ? "In force (" + std::to_string(held) + ")"
+                  : list_of(reply, "ceded").empty()
+                      ? "Nothing of Ankus is in force: the host is as Ankus found it"
+                      : "Nothing of Ankus is in force",
                   style);
   if (held > 0) text += held_table(reply, style);
   if (!list_of(reply, "ceded").empty())
@@ -173,8 +181,9 @@ std::string render_workloads(const json& reply, Style style) {
   if (workloads.empty()) return "no workloads\n";
   Table table{.columns = {{"ID", Align::right},
                           {"NAME"},
+                          {"LABEL"},
                           {"KIND"},
-                          {"WEIGHT"},
+                          {"FOOTPRINT"},
                           {"FOR", Align::right},
                           {"TRANSMIT", Align::right},
                           {"RECEIVE", Align::right},
@@ -187,7 +196,8 @@ std::string render_workloads(const json& reply, Style style) {
     if (flag_of(workload, "learnt")) reason += reason.empty() ? "(learnt)" : " (learnt)";
     if (flag_of(workload, "opted_out")) reason += reason.empty() ? "(opted out)" : " (opted out)";
     table.rows.push_back({text_of(workload, "id"), text_of(workload, "name"),
-                          text_of(workload, "kind"), state_word(text_of(workload, "weight"), style),
+                          text_of(workload, "label"), text_of(workload, "kind"),
+                          state_word(text_of(workload, "weight"), style),
                           duration(workload, "since_s"), rate(workload, "transmit_bits_per_second"),
                           rate(workload, "receive_bits_per_second"), text_of(workload, "elephants"),
                           share(workload, "elephant_share"), text_of(workload, "device"), reason});
@@ -224,8 +234,8 @@ std::string render_flows(const json& reply, Style style) {
   std::string text = to_text(table, style);
   if (const auto total = number_of(reply, "total");
       total && *total > static_cast<double>(flows.size()))
-    text += "\n" + std::to_string(flows.size()) + " of " + text_of(reply, "total") +
-            " flows; --limit shows more\n";
+    text += "\n" + std::to_string(flows.size()) + " of " + text_of(reply, "total") + " flows" +
+            (flows.size() < kMostFlows ? "; --limit shows more\n" : "\n");
   return text;
 }
 
@@ -284,7 +294,7 @@ std::string render_outcome(const json& reply, Style style) {
   }
   for (const json& note : list_of(reply, "note_lines"))
     if (note.is_string()) text += printable(note.get_ref<const std::string&>(), kLongText) + "\n";
-  if (flag_of(reply, "held")) text += "held: nothing is applied again until `ankusctl resume`\n";
+  if (flag_of(reply, "held")) text += "on hold: nothing is applied again until `ankusctl resume`\n";
   return text;
 }
 

@@ -84,7 +84,7 @@ std::string rollback_text(const std::optional<Undone>& undone, bool as_json) {
                .dump() +
            "\n";
   std::ostringstream out;
-  out << undone->what << ": " << (undone->steps.empty() ? "nothing is held\n" : "\n")
+  out << undone->what << ": " << (undone->steps.empty() ? "nothing of Ankus is in force\n" : "\n")
       << steps_text(undone->steps);
   for (const std::string& object : undone->degraded) out << "NOT undone: " << object << '\n';
   for (const std::string& note : undone->notes) out << "note: " << note << '\n';

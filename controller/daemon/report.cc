@@ -39,6 +39,12 @@ std::string metric_label(const std::string& text) {
   return escaped;
 }
 
+/// Two workloads may have one name, and Prometheus refuses a series that is there twice.
+std::string labels_of(const Workload& workload) {
+  return "id=\"" + std::to_string(workload.id) + "\",workload=\"" + metric_label(workload.name) +
+         "\"";
+}
+
 }  // namespace
 
 std::string time_text(WallTime time) {
@@ -234,7 +240,7 @@ json counters(const Counters& counters) {
           {"lost_records", counters[ANKUS_COUNT_EVENT_LOST]},
           {"busy", counters[ANKUS_COUNT_MAP_BUSY]},
           {"over_quota", counters[ANKUS_COUNT_OVER_QUOTA]},
-          {"untracked", counters[ANKUS_COUNT_UNPARSED]},
+          {"unparsed", counters[ANKUS_COUNT_UNPARSED]},
           {"no_owner", counters[ANKUS_COUNT_NO_OWNER]},
           {"lease_expired", counters[ANKUS_COUNT_LEASE_EXPIRED]},
           {"classed_slow", counters[ANKUS_COUNT_CLASS_SLOW]},
@@ -307,13 +313,12 @@ std::string metrics(const Snapshot& snapshot, const Counters& counters, std::siz
   out << "ankus_held_settings " << held << '\n';
   gauge("ankus_workload_transmit_bits_per_second", "Smoothed over the footprint's window.");
   for (const WorkloadState& s : snapshot.workloads)
-    out << "ankus_workload_transmit_bits_per_second{workload=\"" << metric_label(s.workload.name)
-        << "\",weight=\"" << to_text(s.footprint.weight) << "\"} "
-        << s.footprint.transmit.bits_per_second << '\n';
+    out << "ankus_workload_transmit_bits_per_second{" << labels_of(s.workload) << ",weight=\""
+        << to_text(s.footprint.weight) << "\"} " << s.footprint.transmit.bits_per_second << '\n';
   gauge("ankus_workload_elephants", "Flows that are elephants now.");
   for (const WorkloadState& s : snapshot.workloads)
-    out << "ankus_workload_elephants{workload=\"" << metric_label(s.workload.name) << "\"} "
-        << s.footprint.elephants << '\n';
+    out << "ankus_workload_elephants{" << labels_of(s.workload) << "} " << s.footprint.elephants
+        << '\n';
   const json values = report::counters(counters);
   for (const auto& [name, value] : values.items())
     out << "# TYPE ankus_" << name << "_total counter\nankus_" << name << "_total "

@@ -72,7 +72,7 @@ Reply Requests::answer(const Request& request) {
     case Verb::flows:
       parts_.observer.read_flows(parts_.clock.monotonic());
       return {.body = report::flows(parts_.observer.flows(), parts_.controller.snapshot(),
-                                    limit_of(request, 20, 1000))};
+                                    limit_of(request, 20, 10'000))};
     case Verb::queues:
       parts_.observer.want_queues(parts_.clock.monotonic());
       return {.body = report::queues(parts_.observer.snapshot(),
@@ -110,7 +110,8 @@ Reply Requests::answer(const Request& request) {
     case Verb::rollback: return rollback(request);
     case Verb::pause:
       return done(parts_.controller.pause(by),
-                  "paused: nothing is written until `ankusctl resume`");
+                  "paused: nothing new is set until `ankusctl resume`; what is due to be undone is "
+                  "still undone");
     case Verb::resume: return done(parts_.controller.resume(by), "resumed");
     case Verb::reload: {
       Reply reply = done(parts_.controller.reload(), "policies loaded");
@@ -134,7 +135,10 @@ Reply Requests::answer(const Request& request) {
         return name.error().kind == ErrorKind::gone
                    ? reply_of(name.error())
                    : error_reply(400, "bad_request", name.error().text);
-      return done({}, *name + (out ? " is left alone from now on" : " is looked after again"));
+      return done(
+          {}, *name + (out ? " is left alone until it restarts or `ankusctl opt-in`; it is still "
+                             "watched"
+                           : " is looked after again"));
     }
   }
   return error_reply(404, "not_found", "no such request");
@@ -145,16 +149,17 @@ json Requests::state(const Controls& controls) {
     return {{"name", "degraded"},
             {"objects", controls.degraded},
             {"text", "could neither be set nor undone; `ankusctl rollback --all` tries again"}};
-  if (controls.paused)
-    return {{"name", "paused"},
-            {"text", "by " + controls.paused_by + "; `ankusctl resume` ends it"}};
+  json state{{"name", "idle"}};
+  if (controls.hold) state = {{"name", "held"}, {"text", "after " + *controls.hold}};
   if (controls.confirmation && !controls.confirmation->on_trial)
-    return {{"name", "pending_confirmation"},
-            {"plan", controls.confirmation->plan},
-            {"deadline_s", seconds_of(controls.confirmation->deadline - parts_.clock.boot())}};
-  if (controls.hold)
-    return {{"name", "held"}, {"text", "after " + *controls.hold + "; `ankusctl resume` ends it"}};
-  return {{"name", "idle"}};
+    state = {{"name", "pending_confirmation"},
+             {"plan", controls.confirmation->plan},
+             {"deadline_s", seconds_of(controls.confirmation->deadline - parts_.clock.boot())}};
+  if (controls.paused) {  // which does not stop the deadline
+    state["name"] = "paused";
+    state["text"] = "by " + controls.paused_by;
+  }
+  return state;
 }
 
 json Requests::status() {
@@ -197,6 +202,8 @@ json Requests::status() {
   const MonotonicTime now = parts_.clock.monotonic();
   if (const std::string trial = parts_.controller.trials().status(now); !trial.empty())
     body["trial"] = trial;
+  if (const std::string& waiting = parts_.controller.waiting(); !waiting.empty())
+    body["waiting"] = waiting;
   if (const auto& judged = parts_.controller.trials().last())
     body["verdict"] = {{"verdict", to_text(judged->verdict.effect)},
                        {"plan", judged->proposal.id},

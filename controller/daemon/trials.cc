@@ -21,6 +21,23 @@ bool is_one_of(const Knob& knob) {
   return (std::holds_alternative<K>(knob) || ...);
 }
 
+std::string doing(Phase phase) {
+  switch (phase) {
+    case Phase::before: return "measuring before";
+    case Phase::writing: return "being written";
+    case Phase::settling: return "written, settling";
+    case Phase::after: break;
+  }
+  return "measuring after";
+}
+
+std::string what_decides(const Proposal& proposal) {
+  if (!must_help(proposal)) return "undone only if it harms";
+  return proposal.rule.inconclusive == VerifyRule::Inconclusive::keep
+             ? "kept if it helps, or if nothing can be said of it"
+             : "kept only if it helps";
+}
+
 }  // namespace
 
 bool must_prove_itself(const Knob& knob) {
@@ -52,10 +69,13 @@ bool Trials::is_written() const {
 std::string Trials::status(MonotonicTime now) const {
   const auto& running = experiments_.running();
   if (!running) return {};
+  const Proposal& proposal = running->proposal;
   const nanoseconds left = std::max(nanoseconds(0), running->until - now);
-  return std::string(to_text(running->phase)) + " (" +
-         std::string(to_text(running->proposal.trial)) + " " + running->proposal.id +
-         "), for another " + to_text(std::chrono::ceil<seconds>(left));
+  return "plan " + proposal.id + ": " + doing(running->phase) +
+         (running->phase == Phase::writing
+              ? ""
+              : ", " + to_text(std::chrono::ceil<seconds>(left)) + " left") +
+         "; " + what_decides(proposal);
 }
 
 std::optional<std::string> Trials::refusal(const Plan& plan, MonotonicTime now) const {

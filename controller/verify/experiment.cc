@@ -31,14 +31,12 @@ std::string object_of(const Knob& knob) {
 }
 
 bool is_kept(Effect effect, const Proposal& proposal) {
-  const bool must_help =
-      proposal.trial == Trial::experiment || proposal.rule.require == VerifyRule::Require::better;
   switch (effect) {
     case Effect::helped: return true;
     case Effect::harmed: return false;
-    case Effect::no_effect: return !must_help;
+    case Effect::no_effect: return !must_help(proposal);
     case Effect::inconclusive:
-      return !must_help || proposal.rule.inconclusive == VerifyRule::Inconclusive::keep;
+      return !must_help(proposal) || proposal.rule.inconclusive == VerifyRule::Inconclusive::keep;
   }
   return false;
 }
@@ -59,6 +57,11 @@ nanoseconds forgive(ObjectRecord& record, nanoseconds kept, const VerifyRule& ru
 
 std::string_view to_text(Trial trial) { return kTrials[static_cast<std::size_t>(trial)]; }
 std::string_view to_text(Phase phase) { return kPhases[static_cast<std::size_t>(phase)]; }
+
+bool must_help(const Proposal& proposal) {
+  return proposal.trial == Trial::experiment ||
+         proposal.rule.require == VerifyRule::Require::better;
+}
 
 std::vector<std::string> objects_of(std::span<const Action> actions) {
   std::vector<std::string> objects;

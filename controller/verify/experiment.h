@@ -32,6 +32,9 @@ struct Proposal {
   bool operator==(const Proposal&) const = default;
 };
 
+/// Whether it is undone unless it helps; else only if it harms.
+bool must_help(const Proposal& proposal);
+
 /// The things that actions change, as far as trying is concerned: a device's tree is one, any
 /// other knob is one each. Sorted, each once.
 std::vector<std::string> objects_of(std::span<const Action> actions);

@@ -63,9 +63,9 @@ Links
   eth0  10.0 Gbit/s  yes
   wg0             -  no: protected
 
-Held (1)
-  ID          SINCE                 WHAT                   NOW          BEFORE  REASON
-  a-3f9c2e1b  2025-06-01T12:00:00Z  class 7a8c:10 on eth0  rate 6 Gbit  absent  rule "mice first"
+In force (1)
+  ID          PLAN        SINCE                 WHAT                   NOW          BEFORE  REASON
+  a-3f9c2e1b  p-81d0c4aa  2025-06-01T12:00:00Z  class 7a8c:10 on eth0  rate 6 Gbit  absent  rule "mice first"
 
 Ceded to others
   WHAT                FOUND   SINCE                 LEFT ALONE FOR
@@ -77,10 +77,34 @@ Downgrades
 }
 
 TEST(RenderStatus, ShowsTheTrialThatIsUnderWay) {
-  const json reply{{"trial", "after (experiment p-81d0c4aa), for another 8s\033"}};
+  const json reply{{"trial", "plan p-1: measuring after, 8s left; kept only if it helps\033"}};
   EXPECT_THAT(render_status(reply, kPlain),
-              HasSubstr("\ntrial     after (experiment p-81d0c4aa), for another 8s\\x1b\n"));
+              HasSubstr("\ntrial     plan p-1: measuring after, 8s left; kept only if it "
+                        "helps\\x1b\n"));
   EXPECT_THAT(render_status(json::object(), kPlain), Not(HasSubstr("trial")));
+}
+
+TEST(RenderStatus, SaysWhatWaitsForAPerson) {
+  EXPECT_THAT(render_status({{"waiting", "plan p-1 has 85 actions"}}, kPlain),
+              HasSubstr("\nwaiting   plan p-1 has 85 actions\n"));
+  EXPECT_THAT(render_status(json::object(), kPlain), Not(HasSubstr("waiting")));
+}
+
+TEST(RenderStatus, SaysThatTheHostIsAsItWasOnlyIfNobodyHasTakenPartOfIt) {
+  EXPECT_THAT(render_status({{"held", json::array()}}, kPlain),
+              HasSubstr("\nNothing of Ankus is in force: the host is as Ankus found it\n"));
+  EXPECT_THAT(render_status({{"ceded", {{{"knob", "root qdisc on eth1"}}}}}, kPlain),
+              HasSubstr("\nNothing of Ankus is in force\n"));
+}
+
+TEST(RenderFlows, SaysHowToSeeMoreWhereThereIsMore) {
+  const auto last_line = [](std::size_t shown) {
+    const std::string text = render_flows(
+        {{"total", 60'000}, {"flows", std::vector<json>(shown, json::object())}}, kPlain);
+    return text.substr(text.rfind('\n', text.size() - 2) + 1);
+  };
+  EXPECT_EQ(last_line(20), "20 of 60000 flows; --limit shows more\n");
+  EXPECT_EQ(last_line(10'000), "10000 of 60000 flows\n");
 }
 
 TEST(RenderOutcome, SaysThatTheEffectIsJudged) {
@@ -101,14 +125,14 @@ TEST(RenderExplain, ShowsWhatWasJudged) {
 TEST(RenderWorkloads, AlignsNumbersAndDefusesNames) {
   const json reply = json::parse(R"json({
   "workloads": [
-    {"id": 7, "name": "web-1", "kind": "container", "weight": "heavy", "reason": "moved 182 Mbit/s, 98% by 4 elephants", "transmit_bits_per_second": 182000000, "receive_bits_per_second": 1200000, "elephants": 4, "elephant_share": 0.98, "learnt": true, "opted_out": false, "device": "veth12", "since_s": 12.5},
+    {"id": 7, "name": "web-1", "label": "compose:shop/web", "kind": "container", "weight": "heavy", "reason": "moved 182 Mbit/s, 98% by 4 elephants", "transmit_bits_per_second": 182000000, "receive_bits_per_second": 1200000, "elephants": 4, "elephant_share": 0.98, "learnt": true, "opted_out": false, "device": "veth12", "since_s": 12.5},
     {"id": 12, "name": "evil\u001b[31m", "kind": "vm", "weight": "light", "transmit_bits_per_second": 0, "receive_bits_per_second": 999600, "elephants": 0, "elephant_share": 0, "opted_out": true, "since_s": 100000}]
 })json");
   EXPECT_EQ(
       render_workloads(reply, kPlain),
-      R"text(ID  NAME          KIND       WEIGHT    FOR    TRANSMIT      RECEIVE  ELEPHANTS  SHARE  DEVICE  REASON
- 7  web-1         container  heavy     12s  182 Mbit/s  1.20 Mbit/s          4    98%  veth12  moved 182 Mbit/s, 98% by 4 elephants (learnt)
-12  evil\x1b[31m  vm         light   1d 3h     0 bit/s  1.00 Mbit/s          0     0%  -       (opted out)
+      R"text(ID  NAME          LABEL             KIND       FOOTPRINT    FOR    TRANSMIT      RECEIVE  ELEPHANTS  SHARE  DEVICE  REASON
+ 7  web-1         compose:shop/web  container  heavy        12s  182 Mbit/s  1.20 Mbit/s          4    98%  veth12  moved 182 Mbit/s, 98% by 4 elephants (learnt)
+12  evil\x1b[31m  -                 vm         light      1d 3h     0 bit/s  1.00 Mbit/s          0     0%  -       (opted out)
 )text");
 }
 
@@ -179,7 +203,7 @@ TEST(RenderOutcome, SaysThatARollbackHolds) {
   "held": true
 })json");
   EXPECT_EQ(render_outcome(reply, kPlain), R"text(rolled back plan p-81d0c4aa
-held: nothing is applied again until `ankusctl resume`
+on hold: nothing is applied again until `ankusctl resume`
 )text");
 }
 
@@ -199,7 +223,7 @@ TEST(RenderExplain, ShowsReasonsWorkloadAndHistory) {
   "id": "7",
   "title": "workload web-1",
   "lines": ["heavy since 12 s"],
-  "workload": {"id": 7, "name": "web-1", "kind": "container", "weight": "heavy", "reason": "moved 182 Mbit/s, 98% by 4 elephants", "transmit_bits_per_second": 182000000, "receive_bits_per_second": 1200000, "elephants": 4, "elephant_share": 0.98, "learnt": true, "opted_out": false, "device": "veth12", "since_s": 12.5},
+  "workload": {"id": 7, "name": "web-1", "label": "compose:shop/web", "kind": "container", "weight": "heavy", "reason": "moved 182 Mbit/s, 98% by 4 elephants", "transmit_bits_per_second": 182000000, "receive_bits_per_second": 1200000, "elephants": 4, "elephant_share": 0.98, "learnt": true, "opted_out": false, "device": "veth12", "since_s": 12.5},
   "history": [
     {"time": "2025-06-01T12:00:00Z", "boottime_ns": 1, "kind": "done", "plan": "p-1", "action": "a-1", "text": "x"},
     {"time": "2025-06-01T12:00:01Z", "kind": "start", "text": "ankusd 0.1.0"}]
@@ -207,8 +231,8 @@ TEST(RenderExplain, ShowsReasonsWorkloadAndHistory) {
   EXPECT_EQ(render_explain(reply, kPlain), R"text(workload web-1
   heavy since 12 s
 
-ID  NAME   KIND       WEIGHT  FOR    TRANSMIT      RECEIVE  ELEPHANTS  SHARE  DEVICE  REASON
- 7  web-1  container  heavy   12s  182 Mbit/s  1.20 Mbit/s          4    98%  veth12  moved 182 Mbit/s, 98% by 4 elephants (learnt)
+ID  NAME   LABEL             KIND       FOOTPRINT  FOR    TRANSMIT      RECEIVE  ELEPHANTS  SHARE  DEVICE  REASON
+ 7  web-1  compose:shop/web  container  heavy      12s  182 Mbit/s  1.20 Mbit/s          4    98%  veth12  moved 182 Mbit/s, 98% by 4 elephants (learnt)
 
 TIME                  KIND   PLAN  ACTION  TEXT
 2025-06-01T12:00:00Z  done   p-1   a-1     x
@@ -256,9 +280,13 @@ TEST(RenderStatus, NamesEachState) {
   };
   EXPECT_EQ(state_line({{"name", "idle"}}), "state     idle");
   EXPECT_EQ(state_line({{"name", "held"}}),
-            "state     held: nothing is applied until `ankusctl resume`");
+            "state     on hold: nothing is applied until `ankusctl resume`");
   EXPECT_EQ(state_line({{"name", "paused"}, {"text", "by uid 0"}}),
-            "state     paused: nothing is written until `ankusctl resume` (by uid 0)");
+            "state     paused: nothing new is set until `ankusctl resume`; what is due to be "
+            "undone is still undone (by uid 0)");
+  EXPECT_EQ(state_line({{"name", "paused"}, {"plan", "p-1"}, {"deadline_s", 42}}),
+            "state     paused: nothing new is set until `ankusctl resume`; what is due to be "
+            "undone is still undone; plan p-1 is undone in 42s unless `ankusctl confirm`");
   EXPECT_EQ(state_line({{"name", "degraded"}, {"objects", {"class 1 on eth0", "leaf 2"}}}),
             "state     degraded: class 1 on eth0, leaf 2");
 }

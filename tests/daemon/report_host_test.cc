@@ -9,6 +9,7 @@
 #include <string>
 
 #include "daemon/api.h"
+#include "daemon/report.h"
 
 namespace ankus {
 namespace {
@@ -50,6 +51,8 @@ TEST(Documentation, NamesEachRoute) {
         << route.method << " " << path;
   }
 }
+
+TEST(Documentation, NamesEachCounter) { expect_documented(report::counters({}), documentation()); }
 
 TEST(ReportLatency, HasNoPercentileAboveTheMaximum) {
   LatencyReading reading{.length = seconds(5), .one_in = 4, .spared_one_in = 16};

@@ -115,10 +115,36 @@ TEST(MemoryPressure, IsTheTimeInWhichSomethingWaited) {
   EXPECT_EQ(parse_memory_pressure(""), std::nullopt);
 }
 
+TEST_F(TrialsOf, StatusSaysWhatIsDoneForHowLongAndWhatDecides) {
+  const Plan plan = plan_of({rps()});
+  ASSERT_TRUE(trials_.propose(plan, kRule, {}, now_));
+  const std::string name = "plan " + id_of(plan) + ": ", stake = "; kept only if it helps";
+  EXPECT_EQ(trials_.status(now_), name + "measuring before, 4s left" + stake);
+  ASSERT_EQ(next().kind, TrialStep::Kind::write);
+  EXPECT_EQ(trials_.status(now_), name + "being written" + stake);
+  trials_.written(now_);
+  EXPECT_EQ(trials_.status(now_), name + "written, settling, 1s left" + stake);
+  now_ = now_ + kRule.settle;
+  (void)turn();
+  EXPECT_THAT(trials_.status(now_), HasSubstr("measuring after, "));
+  trials_.abandon();
+  EXPECT_EQ(trials_.status(now_), "");
+}
+
+TEST_F(TrialsOf, StatusSaysWhenWhatStandsIsUndone) {
+  take_baseline();
+  (void)trials_.adopt(plan_of({root()}), kRule, now_);
+  EXPECT_THAT(trials_.status(now_), HasSubstr("; undone only if it harms"));
+  VerifyRule lenient = kRule;
+  lenient.inconclusive = VerifyRule::Inconclusive::keep;
+  trials_.abandon();
+  ASSERT_TRUE(trials_.propose(plan_of({rps()}), lenient, {}, now_));
+  EXPECT_THAT(trials_.status(now_), HasSubstr("; kept if it helps, or if nothing can be said"));
+}
+
 TEST_F(TrialsOf, AQuickPathKeepsTheGateClosedAndNothingIsWritten) {
   waiting_ = microseconds(10);
   ASSERT_TRUE(trials_.propose(plan_of({rps()}), kRule, {}, now_));
-  EXPECT_THAT(trials_.status(now_), HasSubstr("for another 4s"));
   const TrialStep step = next();
   EXPECT_EQ(step.kind, TrialStep::Kind::drop);
   EXPECT_EQ(step.plan, plan_of({rps()})) << "explain finds it by its id";

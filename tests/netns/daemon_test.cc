@@ -141,6 +141,16 @@ TEST_F(Daemon, UndoesWhatNobodyConfirms) {
   fail_with(1, "confirm", "no plan waits for a confirmation");
 }
 
+TEST_F(Daemon, APauseDoesNotStopADeadline) {
+  const Process daemon = applied(" --confirm-within 5s");
+  succeed("pause");
+  const auto state = host_->json("status")["state"];
+  EXPECT_EQ(state.value("name", ""), "paused");
+  EXPECT_GT(state.value("deadline_s", 0.0), 0);
+  EXPECT_TRUE(host_->comes_back_to(before_, seconds(30)));
+  EXPECT_FALSE(host_->json("status")["state"].contains("deadline_s"));
+}
+
 TEST_F(Daemon, TheDeadMansSwitchUndoesWithoutTheDaemon) {
   Process daemon = applied(" --confirm-within 1s");
   daemon.kill_now();
@@ -238,7 +248,7 @@ TEST_F(Daemon, RollsBackWithoutADaemon) {
   expect_undone();
   const CommandResult again = run(host_->ankusd("--rollback"));
   EXPECT_EQ(again.code, 0) << again.output;
-  EXPECT_THAT(again.output, HasSubstr("nothing is held"));
+  EXPECT_THAT(again.output, HasSubstr("nothing of Ankus is in force"));
 }
 
 TEST_F(Daemon, RollsBackWithoutAHistory) {
@@ -427,6 +437,20 @@ TEST_F(Daemon, EnforcesByItselfUnlessPaused) {
   host_->let_turns_pass(1);
   EXPECT_THAT(root_rate(), HasSubstr("rate 100Mbit")) << "kept, not taken back";
   EXPECT_THAT(host_->json("plan")["actions"], IsEmpty()) << host_->log();
+}
+
+TEST_F(Daemon, APlanThatIsTooLargeWaitsForAPerson) {
+  host_->write_policy(mice_first("mode = \"enforce\"\nguard.actions_per_plan = 1\n"));
+  const Process daemon = host_->start();
+  ASSERT_TRUE(eventually(seconds(30), [&] { return host_->json("status").contains("waiting"); }));
+  const std::string waiting = host_->json("status")["waiting"];
+  EXPECT_THAT(waiting, HasSubstr("guard.actions_per_plan allows 1: look at `ankusctl plan`"));
+  EXPECT_THAT(waiting, HasSubstr("plan " + host_->json("plan").value("id", "?") + " has "));
+  host_->let_turns_pass(2);
+  EXPECT_EQ(host_->snapshot(), before_);
+  succeed("apply");
+  EXPECT_NE(host_->snapshot(), before_);
+  EXPECT_TRUE(eventually(seconds(30), [&] { return !host_->json("status").contains("waiting"); }));
 }
 
 TEST_F(Daemon, AWorkloadThatOptsOutLosesItsRow) {
