@@ -3,24 +3,44 @@
 
 #include <algorithm>
 
+#include "act/recover.h"
+
 namespace ankus {
 namespace {
+
+const std::string kUndoOf = "undo of ";
+
+/// Ends the waiting for a plan of which nothing is in force any more.
+Result<void> stop_waiting(const Confirmation& confirmation, const std::string& by,
+                          Journal& journal) {
+  auto controls = journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  controls->confirmation.reset();
+  controls->unjudged.reset();
+  if (!confirmation.on_trial) controls->hold = kUndoOf + confirmation.plan + " by " + by;
+  return journal.set_controls(*controls);
+}
 
 Result<std::optional<Undone>> undo_unconfirmed(const Confirmation& confirmation,
                                                const std::string& by, Actuator& actuator,
                                                Journal& journal, const Clock& clock) {
+  // The process that applied it may have died at it: until then nobody knows what is in force.
+  auto recovered = recover(actuator, journal, clock);
+  if (!recovered) return std::unexpected(recovered.error());
   auto runs = journal.runs();
   if (!runs) return std::unexpected(runs.error());
   const bool in_force = std::ranges::any_of(
       *runs, [&](const Run& r) { return r.id == confirmation.run && r.state == RunState::done; });
-  if (!in_force) {
-    // Nothing of it is left to undo (drift has dropped it all): only the waiting has to end.
-    auto controls = journal.controls();
-    if (!controls) return std::unexpected(controls.error());
-    controls->confirmation.reset();
-    controls->unjudged.reset();
-    if (auto set = journal.set_controls(*controls); !set) return std::unexpected(set.error());
-    return std::optional<Undone>(Undone{.what = "undo of " + confirmation.plan});
+  if (!in_force) {  // drift has dropped it all, or it was taken back just now
+    if (auto ended = stop_waiting(confirmation, by, journal); !ended)
+      return std::unexpected(ended.error());
+    Undone undone{.what = kUndoOf + confirmation.plan};
+    const auto it = std::ranges::find(*recovered, confirmation.plan, &Recovered::plan);
+    if (it != recovered->end()) {
+      undone.steps = std::move(it->steps);
+      undone.degraded = std::move(it->degraded);
+    }
+    return std::optional<Undone>(std::move(undone));
   }
   auto undone = undo(actuator, journal, clock,
                      {.by = by,

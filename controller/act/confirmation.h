@@ -23,7 +23,8 @@ Result<std::string> confirm(Journal& journal, const Clock& clock, const std::str
 Result<std::optional<Confirmation>> expired(Journal& journal, const Clock& clock);
 
 /// Undoes the plan whose deadline has passed, and holds: it must not be applied again at the next
-/// tick. A trial does not hold, it has its own memory. Nothing if none has.
+/// tick. A trial does not hold, it has its own memory. Recovers first what was interrupted: nobody
+/// may have been there to do it. Nothing if none has.
 Result<std::optional<Undone>> undo_expired(Actuator& actuator, Journal& journal,
                                            const Clock& clock);
 

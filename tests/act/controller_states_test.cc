@@ -166,6 +166,17 @@ TEST(ControllerStates, NoUndoIsLostAndEachConfirmationEnds) {
     ASSERT_FALSE(later.journal.control.confirmation) << now.path;
     ASSERT_EQ(lost_undo(later), "") << now.path;
 
+    // So does time alone: the dead man's switch is the first to come.
+    Scene alone = s;
+    alone.clock.advance(std::chrono::minutes(2));
+    const bool waited = alone.journal.control.confirmation.has_value();
+    ASSERT_TRUE(undo_expired(alone.kernel, alone.journal, alone.clock)) << now.path;
+    ASSERT_FALSE(alone.journal.control.confirmation) << now.path;
+    ASSERT_TRUE(!waited || alone.journal.control.hold) << now.path;
+    ASSERT_EQ(lost_undo(alone), "") << now.path;
+    const auto found = recover(alone.kernel, alone.journal, alone.clock);
+    ASSERT_TRUE(!waited || (found && found->empty())) << now.path << ": left to be adopted";
+
     // And a rollback leaves nothing but what is somebody else's, and the tree that it is in.
     Scene back = s;
     ASSERT_TRUE(back.undo()) << now.path;

@@ -50,6 +50,9 @@ struct Mortal {
                         options);
   }
   Result<Undone> undo() { return ankus::undo(scene.kernel, *faulty, scene.clock, {}); }
+  Result<std::optional<Undone>> undo_expired() {
+    return ankus::undo_expired(scene.kernel, *faulty, scene.clock);
+  }
   Result<std::vector<Recovered>> recover() {
     return ankus::recover(scene.kernel, *faulty, scene.clock);
   }
@@ -102,6 +105,39 @@ TEST_P(DiesAtEveryWrite, OfAnApplyAndRecoversToBeforeOrAfter) {
     EXPECT_TRUE(m.journal().held()->empty());
   }
   EXPECT_TRUE(adopted && taken_back);
+}
+
+// Nobody has started a daemon again: the switch is the first to come.
+TEST_P(DiesAtEveryWrite, OfAnApplyAndTheDeadMansSwitchUndoesIt) {
+  const auto [store, moment] = GetParam();
+  bool died = true, in_force = false, in_part = false;
+  for (int k = 0; died; ++k) {
+    Mortal m(store);
+    ASSERT_TRUE(m.apply(m.scene.tree()));
+    const Host before = m.scene.kernel.settings;
+    Desired desired = m.scene.tree(50);
+    wish_ingress(desired, m.scene.eth0, m.scene.ifb);
+    m.die_at(k, moment);
+    (void)m.apply(desired, {.confirm_within = seconds(60)});
+    died = m.fate.dead;
+    m.start();
+    const bool all = m.scene.plan(desired, m.journal()).actions.empty();
+    in_force = in_force || all;
+    in_part = in_part || (!all && m.scene.kernel.settings != before);
+    const bool waits = m.journal().controls()->confirmation.has_value();
+    m.scene.clock.advance(seconds(61));
+    const auto undone = m.undo_expired();
+    ASSERT_TRUE(undone) << undone.error().text;
+    EXPECT_EQ(undone->has_value(), waits) << "died at write " << k;
+    EXPECT_EQ(m.scene.kernel.settings, before) << "died at write " << k;
+    EXPECT_EQ(m.journal().held()->size(), before.size());
+    const auto controls = m.journal().controls();
+    EXPECT_FALSE(controls->confirmation);
+    EXPECT_EQ(controls->hold.has_value(), waits) << "else a daemon would apply it unconfirmed";
+    const auto runs = m.journal().runs();
+    for (const ankus::Run& run : *runs) EXPECT_NE(run.state, RunState::open);
+  }
+  EXPECT_TRUE(in_force && in_part);
 }
 
 TEST_P(DiesAtEveryWrite, OfAnUndoAndCarriesItToItsEnd) {
