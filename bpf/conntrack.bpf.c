@@ -13,13 +13,14 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* A connection's two tuples as keys, and which way its original direction runs in each. */
+/* A connection's two tuples as keys, and which way its original direction runs in each. With NAT,
+ * `plain` is read only where it is needed: nearly all packets are of a connection that is known. */
 struct connection {
   struct nf_conn *ct;
   struct ankus_flow_key plain;      /* of the original tuple: what the initiator believes */
-  struct ankus_flow_key translated; /* of the reply tuple: equal to plain where there is no NAT */
+  struct ankus_flow_key translated; /* of the reply tuple, with NAT */
   int plain_original, translated_original; /* direction of original traffic in each key */
-  int nat, seen_reply, ended;
+  int nat, seen_reply, ended, whole;
   __u16 zone;
   /* The key under which the connection is filed, see wire_key(). A copy and no pointer to one of
    * the above: the verifier would follow each pointer's path to the end by itself. */
@@ -55,7 +56,7 @@ static __always_inline int has_ports(__u8 protocol) {
   return protocol == 6 || protocol == 17 || protocol == 132 || protocol == 136 || protocol == 33;
 }
 
-/* Fills in all but c->ct, which it reads from. Global for the sake of the callers' stack. */
+/* Fills in what a known connection is found by, from c->ct. Global for the sake of the callers' stack. */
 __noinline int ankus_read_connection(struct connection *c) {
   struct nf_conntrack_tuple tuple;
   unsigned long status;
@@ -63,22 +64,35 @@ __noinline int ankus_read_connection(struct connection *c) {
 
   if (!c) return 0;
   ct = c->ct;
-  if (bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[0].tuple)) return 0;
-  if (!has_ports(tuple.protonum)) return 0;
-  c->plain_original = ankus_key_of(&c->plain, &tuple);
   status = BPF_CORE_READ(ct, status);
   c->nat = !!(status & IPS_NAT_MASK);
   c->seen_reply = !!(status & IPS_SEEN_REPLY);
+  if (c->nat ? bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[1].tuple)
+             : bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[0].tuple))
+    return 0;
+  if (!has_ports(tuple.protonum)) return 0;
+  if (c->nat) c->translated_original = !ankus_key_of(&c->translated, &tuple);
+  else c->plain_original = ankus_key_of(&c->plain, &tuple);
   c->ended = 0;
   if (tuple.protonum == 6) {
     __u8 state = BPF_CORE_READ(ct, proto.tcp.state);
     c->ended = state == 7 /* TCP_CONNTRACK_TIME_WAIT */ || state == 8 /* CLOSE */;
   }
-  c->zone = bpf_core_field_exists(ct->zone) ? BPF_CORE_READ(ct, zone.id) : 0;
-  if (!c->nat) return 1;
-  if (bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[1].tuple)) return 0;
-  c->translated_original = !ankus_key_of(&c->translated, &tuple);
   return 1;
+}
+
+/* Fills in the rest. Global, likewise. */
+__noinline int ankus_read_rest(struct connection *c) {
+  struct nf_conntrack_tuple tuple;
+  struct nf_conn *ct;
+
+  if (!c || c->whole) return 0;
+  ct = c->ct;
+  c->whole = 1;
+  c->zone = bpf_core_field_exists(ct->zone) ? BPF_CORE_READ(ct, zone.id) : 0;
+  if (c->nat && bpf_core_read(&tuple, sizeof tuple, &ct->tuplehash[0].tuple) == 0)
+    c->plain_original = ankus_key_of(&c->plain, &tuple);
+  return 0;
 }
 
 static __always_inline struct ankus_flow *flow_if_of(const struct ankus_flow_key *key, __u64 ct) {
@@ -96,24 +110,23 @@ static __always_inline void choose(struct connection *c, int translated, __u16 z
 /* The entry of a connection that is known already, under either tuple; c->key becomes its key. */
 static __always_inline struct ankus_flow *find_flow(struct connection *c) {
   __u64 ct = (__u64)(unsigned long)c->ct;
-  struct ankus_flow *flow = 0;
+  struct ankus_flow *flow;
 
-  if (c->nat) {
-    choose(c, 1, 0);
-    flow = flow_if_of(&c->key, ct);
-    if (!flow && c->zone) {
-      c->key.zone = c->zone;
-      flow = flow_if_of(&c->key, ct);
-    }
-    if (flow) return flow;
-  }
-  choose(c, 0, 0);
+  choose(c, c->nat, 0);
   flow = flow_if_of(&c->key, ct);
-  if (!flow && c->zone) {
+  if (flow) return flow;
+  ankus_read_rest(c);
+  if (c->zone) {
     c->key.zone = c->zone;
     flow = flow_if_of(&c->key, ct);
+    if (flow) return flow;
   }
-  return flow;
+  if (!c->nat) return 0;
+  choose(c, 0, 0);
+  flow = flow_if_of(&c->key, ct);
+  if (flow || !c->zone) return flow;
+  c->key.zone = c->zone;
+  return flow_if_of(&c->key, ct);
 }
 
 static __always_inline int is_uplink(const struct ankus_device *device) {
@@ -174,8 +187,8 @@ static __always_inline void find_owner(struct sk_buff *skb, struct connection *c
   }
 }
 
-/* Conntrack's own counters, if net.netfilter.nf_conntrack_acct was on when the connection began:
- * {packets, bytes} of the original and the reply direction. */
+/* Conntrack's own counters, if net.netfilter.nf_conntrack_acct was on when the connection began (they
+ * are never added later): {packets, bytes} of the original and the reply direction. */
 static __always_inline int read_accounting(struct nf_conn *ct, __u64 counters[4]) {
   struct nf_ct_ext *ext = BPF_CORE_READ(ct, ext);
   __u8 offset = 0;
@@ -212,7 +225,11 @@ __noinline int ankus_copy_accounting(const struct connection *c, struct ankus_fl
   __u64 counters[4];
   int original;
 
-  if (!c || !flow || !read_accounting(c->ct, counters)) return 0;
+  if (!c || !flow || flow->flags & (ANKUS_FLOW_NO_ACCT | ANKUS_FLOW_AGGREGATE)) return 0;
+  if (!read_accounting(c->ct, counters)) {
+    flow->flags |= ANKUS_FLOW_NO_ACCT;
+    return 0;
+  }
   original = c->original & 1;
   copy_direction(&c->key, flow, counters, original, now);
   copy_direction(&c->key, flow, counters + 2, !original, now);
@@ -228,8 +245,8 @@ __noinline int ankus_forget_former(struct ankus_flow *flow, int nat, __u32 now) 
     __builtin_memset(&flow->inner, 0, sizeof flow->inner);
   }
   begin_again(flow, now);
-  flow->flags &= ~(ANKUS_FLOW_ALIAS | ANKUS_FLOW_ACCT | ANKUS_FLOW_OTHER_SEEN | ANKUS_FLOW_OWNER_TRIED |
-                   ANKUS_FLOW_ENDED);
+  flow->flags &= ~(ANKUS_FLOW_ALIAS | ANKUS_FLOW_ACCT | ANKUS_FLOW_NO_ACCT | ANKUS_FLOW_OTHER_SEEN |
+                   ANKUS_FLOW_OWNER_TRIED | ANKUS_FLOW_ENDED);
   return 0;
 }
 
@@ -276,6 +293,7 @@ static __always_inline void visit(struct sk_buff *skb, __u32 in_ifindex, __u32 o
   flow = find_flow(&c);
   if (flow && is_successor(&c, flow)) flow = 0;
   if (!flow || !flow->owner || !(flow->flags & ANKUS_FLOW_OTHER_SEEN)) {
+    ankus_read_rest(&c);
     in = device_at(in_ifindex);
     out = device_at(out_ifindex);
     if (!flow) {
@@ -288,7 +306,7 @@ static __always_inline void visit(struct sk_buff *skb, __u32 in_ifindex, __u32 o
     if (!flow->owner) find_owner(skb, &c, flow, in, out, direction);
   }
   flow->seen = now;
-  if (c.ended) flow->flags |= ANKUS_FLOW_ENDED;
+  if (c.ended) mark_ended(&c.key, flow);
   direction = reply ? !c.original : c.original;
   if (ankus_copy_accounting(&c, flow, now)) flow->flags |= ANKUS_FLOW_ACCT;
   else if (!again) count_packet(&c.key, flow, direction, skb->len, now);
@@ -321,7 +339,6 @@ int BPF_PROG(ankus_conntrack_confirm, struct sk_buff *skb) {
 /* A connection ends: timeout, `conntrack -F`, end of its namespace. */
 SEC("fentry/nf_conntrack_free")
 int BPF_PROG(ankus_conntrack_free, struct nf_conn *ct) {
-  struct ankus_bucket *bucket;
   struct connection c = {};
   struct ankus_flow *flow;
   __u32 owner;
@@ -334,10 +351,7 @@ int BPF_PROG(ankus_conntrack_free, struct nf_conn *ct) {
   (void)ankus_copy_accounting(&c, flow, now_jiffies()); /* 0: nothing more to learn */
   if (flow->flags & ANKUS_FLOW_ELEPHANT) tell(ANKUS_ELEPHANT_ENDS, &c.key, flow);
   owner = flow->owner;
-  if (bpf_map_delete_elem(&ankus_flows, &c.key) == 0) {
-    bucket = bpf_map_lookup_elem(&ankus_buckets, &owner);
-    if (bucket && bucket->live_flows) __sync_fetch_and_add(&bucket->live_flows, -1);
-  }
+  if (bpf_map_delete_elem(&ankus_flows, &c.key) == 0) leave_quota(owner);
   return 0;
 }
 

@@ -69,12 +69,11 @@ static inline int ankus_over_admission(struct ankus_bucket *bucket, int side, __
   __s32 *tokens = &bucket->tokens[side & 1];
   __u32 *filled_at = &bucket->filled_at[side & 1];
   __u32 *over_until = &bucket->over_until[side & 1];
-  __u32 passed;
 
   if (ankus_holds(*over_until, now)) return 1;
-  passed = now - *filled_at;
-  if (passed) {
-    __u64 gain = (__u64)passed * per_jiffy;
+  /* Not now, and not ahead of us: another CPU may be a tick further, or have begun a hold. */
+  if (*filled_at - now > hold + 2) {
+    __u64 gain = (__u64)(now - *filled_at) * per_jiffy;
     __s64 filled = (__s64)*tokens + (gain < burst ? (__s64)gain : (__s64)burst);
     *filled_at = now;
     *tokens = filled > (__s64)burst ? (__s32)burst : (__s32)filled;

@@ -5,8 +5,8 @@
 
 #include "bpf/maps.h"
 
-static __always_inline void tell(__u32 kind, const struct ankus_flow_key *key,
-                                 const struct ankus_flow *flow) {
+static __always_inline void tell_of(__u32 kind, const struct ankus_flow_key *key, __u32 owner, __u64 bytes,
+                                    __u64 bytes_back) {
   struct ankus_event *event = bpf_ringbuf_reserve(&ankus_events, sizeof *event, 0);
 
   if (!event) {
@@ -14,12 +14,17 @@ static __always_inline void tell(__u32 kind, const struct ankus_flow_key *key,
     return;
   }
   event->kind = kind;
-  event->owner = flow->owner;
+  event->owner = owner;
   event->at_ns = bpf_ktime_get_ns();
   event->key = *key;
-  event->bytes[0] = flow->bytes[0];
-  event->bytes[1] = flow->bytes[1];
+  event->bytes[0] = bytes;
+  event->bytes[1] = bytes_back;
   bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+}
+
+static __always_inline void tell(__u32 kind, const struct ankus_flow_key *key,
+                                 const struct ankus_flow *flow) {
+  tell_of(kind, key, flow->owner, flow->bytes[0], flow->bytes[1]);
 }
 
 /* Says once that a flow became an elephant or a mouse again, on whichever CPU was first. */
@@ -89,17 +94,56 @@ static __always_inline void count_packet(const struct ankus_flow_key *key, struc
   ankus_counted(key, flow, &moved);
 }
 
+static __always_inline void mark_ended(const struct ankus_flow_key *key, struct ankus_flow *flow) {
+  if (flow->flags & ANKUS_FLOW_ENDED) return;
+  flow->flags |= ANKUS_FLOW_ENDED;
+  (void)bpf_map_push_elem(&ankus_ended, key, BPF_EXIST); /* full: the oldest goes, and is swept later */
+}
+
+static __always_inline void leave_quota(__u32 owner) {
+  struct ankus_bucket *bucket = bpf_map_lookup_elem(&ankus_buckets, &owner);
+  if (bucket && bucket->live_flows) __sync_fetch_and_add(&bucket->live_flows, -1);
+}
+
+/* Gives the place of the flow that ended first to another; 0 if it may still send its last packets,
+ * or none has ended. */
+__noinline int ankus_make_room(__u32 now) {
+  const struct ankus_config *rule = config();
+  struct ankus_flow_key key;
+  struct ankus_flow *flow;
+  __u32 owner;
+  int i;
+
+  if (!rule) return 0;
+  for (i = 0; i < 8; i++) {
+    if (bpf_map_pop_elem(&ankus_ended, &key)) return 0;
+    flow = bpf_map_lookup_elem(&ankus_flows, &key);
+    if (!flow || !(flow->flags & ANKUS_FLOW_ENDED)) continue; /* swept, or the key's next flow */
+    if (!ankus_reached(now, flow->seen + rule->last_packets)) {
+      (void)bpf_map_push_elem(&ankus_ended, &key, 0);
+      return 0;
+    }
+    owner = flow->owner;
+    if (flow->flags & ANKUS_FLOW_ELEPHANT) tell(ANKUS_ELEPHANT_ENDS, &key, flow);
+    if (bpf_map_delete_elem(&ankus_flows, &key)) continue;
+    leave_quota(owner);
+    return 1;
+  }
+  return 0;
+}
+
 /* Wakes user space, at most once a tick, to sweep out what has ended. */
-static __always_inline void tell_full(const struct ankus_flow_key *key, const struct ankus_flow *flow,
-                                      __u32 now) {
+static __always_inline void tell_full(const struct ankus_flow_key *key, __u32 owner, __u32 now) {
   __u32 zero = 0;
   struct ankus_pressure *pressure = bpf_map_lookup_elem(&ankus_pressure, &zero);
 
   count(ANKUS_COUNT_MAP_FULL);
   if (!pressure || pressure->told_at == now) return;
   pressure->told_at = now;
-  tell(ANKUS_TABLE_FULL, key, flow);
+  tell_of(ANKUS_TABLE_FULL, key, owner, 0, 0);
 }
+
+enum { ANKUS_NO_ROOM = 1 };
 
 /* Puts a fresh entry into the table, unless another CPU has just done it. Over the owner's quota its
  * further flows share one entry, and `key` becomes that one's. Global, to be verified once. */
@@ -107,7 +151,6 @@ __noinline int ankus_insert_flow(struct ankus_flow_key *key, __u32 owner, __u32 
                                  __u32 now) {
   const struct ankus_config *rule = config();
   struct ankus_bucket *bucket = bpf_map_lookup_elem(&ankus_buckets, &owner);
-  struct ankus_usage *usage = bpf_map_lookup_elem(&ankus_usage, &owner);
   struct ankus_flow fresh = {
       .created = now,
       .seen = now,
@@ -123,7 +166,6 @@ __noinline int ankus_insert_flow(struct ankus_flow_key *key, __u32 owner, __u32 
 
   if (!key || !rule || !bucket) return 0;
   own = *key;
-  if (usage) usage->new_flows += 1;
   if (bucket->live_flows >= rule->flows_per_owner) {
     count(ANKUS_COUNT_OVER_QUOTA);
     __builtin_memset(&own, 0, sizeof own);
@@ -133,7 +175,7 @@ __noinline int ankus_insert_flow(struct ankus_flow_key *key, __u32 owner, __u32 
   }
   error = (int)bpf_map_update_elem(&ankus_flows, &own, &fresh, BPF_NOEXIST);
   if (error == 0) __sync_fetch_and_add(&bucket->live_flows, 1);
-  else if (error == -7 /* E2BIG */ || error == -12 /* ENOMEM */) tell_full(&own, &fresh, now);
+  else if (error == -7 /* E2BIG */ || error == -12 /* ENOMEM */) return ANKUS_NO_ROOM;
   else if (error == -16 /* EBUSY */) count(ANKUS_COUNT_MAP_BUSY);
   return 0;
 }
@@ -142,7 +184,14 @@ __noinline int ankus_insert_flow(struct ankus_flow_key *key, __u32 owner, __u32 
  * none, and the flow is unknown. */
 static __always_inline struct ankus_flow *make_flow(struct ankus_flow_key *key, __u32 owner, __u32 flags,
                                                     __u32 ifindex, __u32 now) {
-  ankus_insert_flow(key, owner, flags, ifindex, now);
+  struct ankus_usage *usage = bpf_map_lookup_elem(&ankus_usage, &owner);
+
+  if (usage) usage->new_flows += 1;
+  if (ankus_insert_flow(key, owner, flags, ifindex, now) == ANKUS_NO_ROOM &&
+      (!ankus_make_room(now) || ankus_insert_flow(key, owner, flags, ifindex, now) == ANKUS_NO_ROOM)) {
+    tell_full(key, owner, now);
+    return 0;
+  }
   return bpf_map_lookup_elem(&ankus_flows, key);
 }
 
@@ -154,8 +203,7 @@ __noinline int ankus_give_to(struct ankus_flow *flow, __u32 owner, int local_is_
   if (!flow) return 0;
   former = flow->owner;
   if (former != owner) {
-    bucket = bpf_map_lookup_elem(&ankus_buckets, &former);
-    if (bucket && bucket->live_flows) __sync_fetch_and_add(&bucket->live_flows, -1);
+    leave_quota(former);
     bucket = bpf_map_lookup_elem(&ankus_buckets, &owner);
     if (bucket) __sync_fetch_and_add(&bucket->live_flows, 1);
   }

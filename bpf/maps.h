@@ -18,6 +18,13 @@ struct {
   __type(value, struct ankus_flow);
 } ankus_flows SEC(".maps");
 
+/* Keys of flows that have ended, oldest first: whose places go first when there is no other left. */
+struct {
+  __uint(type, BPF_MAP_TYPE_QUEUE);
+  __uint(max_entries, 4096);
+  __type(value, struct ankus_flow_key);
+} ankus_ended SEC(".maps");
+
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, ANKUS_MAX_DEVICES);

@@ -103,7 +103,7 @@ static __always_inline struct ankus_flow *flow_of(struct packet *p) {
 }
 
 static __always_inline void count_here(struct packet *p, struct ankus_flow *flow) {
-  if (p->ends) flow->flags |= ANKUS_FLOW_ENDED;
+  if (p->ends) mark_ended(&p->key, flow);
   if (p->begins) flow->flags &= ~ANKUS_FLOW_ENDED;
   if (flow->flags & (ANKUS_FLOW_CT | ANKUS_FLOW_ALIAS)) return;
   if (flow->count_if == p->ifindex) count_packet(&p->key, flow, p->direction, p->length, p->now);

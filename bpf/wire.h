@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Bumped whenever a layout below changes: pinned maps of another version are not reused. */
-#define ANKUS_WIRE_VERSION 4
+#define ANKUS_WIRE_VERSION 5
 
 #define ANKUS_MAX_WORKLOADS 4096
 #define ANKUS_MAX_DEVICES 8192
@@ -43,7 +43,8 @@ enum ankus_flow_flag {
   ANKUS_FLOW_AGGREGATE = 64,   /* stands for all flows of an owner over its quota */
   ANKUS_FLOW_ACCT = 128,       /* counters are conntrack's own, exact */
   ANKUS_FLOW_OWNER_TRIED = 256, /* the dear ways to find the owner were tried once */
-  ANKUS_FLOW_ENDED = 512        /* TCP has closed: its place may be given to another at once */
+  ANKUS_FLOW_ENDED = 512,       /* TCP has closed: its place may be given to another at once */
+  ANKUS_FLOW_NO_ACCT = 1024     /* conntrack keeps no counters of it, see read_accounting() */
 };
 
 struct ankus_flow {
@@ -125,7 +126,7 @@ struct ankus_config {
   __u64 elephant_rate_bytes; /* per elephant_window; ~0 = no rate rule */
   __u32 elephant_window, elephant_calm;
   __u32 flows_per_owner;
-  __u32 pad;
+  __u32 last_packets; /* what still comes after a FIN would else make a flow of its own */
   __u64 netns_cookie; /* only this namespace's conntrack is counted */
 };
 

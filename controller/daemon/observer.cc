@@ -454,7 +454,7 @@ void Observer::make_room(MonotonicTime now) {
   // A sweep reads the whole table: how often it is worth it depends on how large that is.
   if (now - made_room_at_ < milliseconds(200) * table_.capacity() / 65536) return;
   made_room_at_ = now;
-  sweep(kIdleFlowWhenFull, milliseconds(20));
+  sweep(kIdleFlowWhenFull, FlowTiming{}.last_packets);
 }
 
 /// "Attached" proves nothing: an uplink that sends while our program counts nothing is a failure.

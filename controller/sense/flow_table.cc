@@ -118,6 +118,7 @@ Result<void> FlowTable::set_timing(const FlowTiming& timing) const {
       timing.elephant_window_bytes ? timing.elephant_window_bytes->count : ~0ULL;
   config.elephant_window = Programs::to_jiffies(timing.elephant_window);
   config.elephant_calm = Programs::to_jiffies(timing.elephant_calm);
+  config.last_packets = Programs::to_jiffies(timing.last_packets);
   config.flows_per_owner = timing.flows_per_owner;
   config.netns_cookie = timing.netns_cookie;
   return config_.update(0, config);

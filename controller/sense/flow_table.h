@@ -22,6 +22,7 @@ struct FlowTiming {
   Bytes elephant_bytes{10'000'000};
   std::optional<Bytes> elephant_window_bytes;  ///< none: no rate rule
   nanoseconds elephant_window{seconds(1)}, elephant_calm{seconds(5)};
+  nanoseconds last_packets{milliseconds(20)};  ///< so long an ended flow keeps its place
   std::uint32_t flows_per_owner = 16384;
   std::uint64_t netns_cookie = 0;
 };

@@ -35,7 +35,7 @@ std::span<const std::byte> elf() {
 
 constexpr std::array kMaps = {"ankus_flows",    "ankus_devices", "ankus_cgroups", "ankus_members",
                               "ankus_buckets",  "ankus_usage",   "ankus_config",  "ankus_pressure",
-                              "ankus_counters", "ankus_events"};
+                              "ankus_counters", "ankus_events",  "ankus_ended"};
 
 bool same_layout(const bpf::MapShape& a, const bpf::MapShape& b) {
   return a.type == b.type && a.key_size == b.key_size && a.value_size == b.value_size &&

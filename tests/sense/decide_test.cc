@@ -137,6 +137,16 @@ TEST(Admission, AfterAHoldTheBucketFillsAtItsShare) {
   EXPECT_TRUE(over(bucket, 1000 + kHold + 5, 2'000)) << "and no more";
 }
 
+TEST(Admission, ACpuWhoseClockIsATickBehindFillsNothing) {
+  ankus_bucket bucket{};
+  ASSERT_FALSE(over(bucket, 1000, 120'000));
+  EXPECT_TRUE(over(bucket, 999, 10'000)) << "another had filled it at 1000";
+
+  ASSERT_TRUE(over(bucket, 5000, 130'000));
+  bucket.over_until[0] = 0;  // as one sees it that looked just before the hold began
+  EXPECT_TRUE(over(bucket, 5000, 10'000)) << "its filling begins when the hold ends";
+}
+
 TEST(Admission, LeavesModestWorkloadsAlone) {
   ankus_bucket bucket{};
   for (std::uint32_t now = 1; now <= 60 * kHz; ++now) ASSERT_FALSE(over(bucket, now, 9'000)) << now;
