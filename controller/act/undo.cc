@@ -62,10 +62,13 @@ void let_fall(std::vector<RunStep>& steps) {
   }
 }
 
-std::vector<RunStep> steps_of_all(std::span<const HeldKnob> held) {
+/// Straight to the originals, whatever plans came between.
+std::vector<RunStep> steps_to_originals(std::span<const HeldKnob> held,
+                                        const std::optional<Part>& part) {
   std::vector<RunStep> steps;
   for (std::size_t i = held.size(); i-- > 0;)
-    steps.push_back(step_of(held[i], restorable(held[i].original)));
+    if (!part || part->has(held[i].knob))
+      steps.push_back(step_of(held[i], restorable(held[i].original)));
   let_fall(steps);
   return steps;
 }
@@ -488,14 +491,15 @@ Result<Undone> undo(Actuator& actuator, Journal& journal, const Clock& clock,
   auto controls = journal.controls();
   if (!controls) return std::unexpected(controls.error());
 
-  Run run{.plan = kUndoOf + (options.id.empty() ? kAll : options.id),
+  const std::string what = options.part ? options.part->name : kAll;
+  Run run{.plan = kUndoOf + (options.id.empty() ? what : options.id),
           .purpose = Purpose::undo,
           .by = options.by,
           .begun = clock.boot()};
   if (options.id.empty()) {
-    run.steps = steps_of_all(*held);
+    run.steps = steps_to_originals(*held, options.part);
     // The knobs decide anew what is degraded.
-    controls->degraded.clear();
+    if (!options.part) controls->degraded.clear();
   } else {
     auto ceded = journal.ceded();
     if (!ceded) return std::unexpected(ceded.error());

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,16 +17,23 @@ enum class Hold { no, until_resume };
 /// (Foreign) is never touched.
 enum class IfChanged { leave, take };
 
+/// Some of what is held: nothing else that is held may hang on it.
+struct Part {
+  std::string name;  ///< for people
+  std::function<bool(const Knob&)> has;
+};
+
 struct UndoOptions {
   std::string by = "ankusd";
   std::string id;  ///< a plan's or an action's; empty: all that is held
   Hold hold = Hold::until_resume;
   IfChanged if_changed = IfChanged::leave;
+  std::optional<Part> part;  ///< with an empty id: that only
 };
 
 /// What became of an undo.
 struct Undone {
-  std::string what;                   ///< "undo of p-..." or "undo of all"
+  std::string what;                   ///< "undo of p-...", of a part's name, or of all
   std::vector<RunStep> steps;         ///< in the order in which they were undone
   std::vector<std::string> degraded;  ///< what could not be undone; still held
   std::vector<std::string> notes;     ///< what the journal could not record

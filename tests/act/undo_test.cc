@@ -157,6 +157,58 @@ TEST(Undo, FailsAtEveryWriteAndKeepsWhatItCouldNotUndo) {
   }
 }
 
+/// A knob that plans have set to one value after the other, beside a tree.
+struct SetInTurn : Scene {
+  explicit SetInTurn(const std::vector<CpuSet>& values) {
+    kernel.add_queues(eth0, 1, 0);
+    EXPECT_TRUE(apply(plan(tree())));
+    for (const CpuSet& value : values) {
+      Desired desired = tree();
+      desired.wishes.push_back({.knob = mask, .setting = value, .reason = "test"});
+      const auto applied = apply(plan(desired));
+      EXPECT_TRUE(applied && !applied->failure);
+    }
+  }
+  knob::RpsMask mask{eth0, 0};
+};
+
+const UndoOptions kMasks{.by = "the guard",
+                         .hold = Hold::no,
+                         .part = Part{"masks", [](const Knob& knob) {
+                                        return std::holds_alternative<knob::RpsMask>(knob);
+                                      }}};
+
+TEST(Undo, OfAPartGoesBackToTheOriginalsWhateverPlansCameBetween) {
+  const CpuSet b{{1}}, c{{2}};
+  for (const std::vector<CpuSet>& values : {std::vector{b, c}, std::vector{b, c, b}}) {
+    SetInTurn s(values);
+    const std::size_t held = s.journal.held_list.size();
+    const auto undone = s.undo(kMasks);
+    ASSERT_TRUE(undone);
+    EXPECT_EQ(undone->what, "undo of masks");
+    EXPECT_TRUE(undone->degraded.empty());
+    EXPECT_EQ(s.kernel.settings.at(s.mask), Setting(CpuSet{}));
+    EXPECT_EQ(s.journal.held_list.size(), held - 1) << "the tree is not of that part";
+    EXPECT_TRUE(s.kernel.settings.contains(knob::RootQdisc{s.eth0}));
+    ASSERT_TRUE(s.undo());
+    EXPECT_EQ(s.kernel.settings.at(s.mask), Setting(CpuSet{}));
+  }
+}
+
+TEST(Undo, OfAPartLeavesTheRestOfAPlanThatWaitsToBeUndone) {
+  SetInTurn s({});
+  Desired desired = s.tree(50);
+  desired.wishes.push_back({.knob = s.mask, .setting = CpuSet{{1}}, .reason = "test"});
+  const auto before = s.kernel.settings;
+  ASSERT_TRUE(s.apply(s.plan(desired), {.confirm_within = seconds(60)}));
+  ASSERT_TRUE(s.undo(kMasks));
+  EXPECT_TRUE(s.journal.control.confirmation);
+  s.clock.advance(seconds(61));
+  ASSERT_TRUE(undo_expired(s.kernel, s.journal, s.clock));
+  EXPECT_EQ(s.kernel.settings, before);
+  EXPECT_FALSE(s.journal.control.confirmation);
+}
+
 TEST(Undo, GoesOnWhenTheJournalCannotBeWritten) {
   Scene s;
   ASSERT_TRUE(s.apply(s.plan(s.tree())));
