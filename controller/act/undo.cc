@@ -372,11 +372,20 @@ HeldChange held_after_undo(const Run& undo, const std::set<Knob>& lost, const Re
   return change;
 }
 
+/// An undo that is about to be carried out.
+struct IntendedUndo {
+  Run run;                   ///< its id is 0 if the intents could not be recorded
+  Controls controls;         ///< with its hold
+  std::set<Knob> postponed;  ///< would be taken again if the intents could be recorded
+};
+
 /// If something of the run is left that an undo of it would take back or take again.
-bool is_left(const Run& run, const Undone& undone, std::span<const HeldKnob> held) {
+bool is_left(const Run& run, const Undone& undone, const IntendedUndo& intended,
+             std::span<const HeldKnob> held) {
   const bool whole = undone.what == kUndoOf + run.plan || undone.what == kUndoOf + kAll;
   return run.state == RunState::open || std::ranges::any_of(run.steps, [&](const RunStep& step) {
            if (step.outcome != Outcome::done) return false;
+           if (intended.postponed.contains(step.action.knob)) return true;
            const auto settled = std::ranges::find(undone.steps, step.action.knob,
                                                   [](const RunStep& s) { return s.action.knob; });
            const HeldKnob* now = find_held(held, step.action.knob);
@@ -388,8 +397,9 @@ bool is_left(const Run& run, const Undone& undone, std::span<const HeldKnob> hel
          });
 }
 
-Controls controls_after(Controls controls, const Undone& undone, std::span<const HeldKnob> held,
-                        std::span<const Run> runs) {
+Controls controls_after(const IntendedUndo& intended, const Undone& undone,
+                        std::span<const HeldKnob> held, std::span<const Run> runs) {
+  Controls controls = intended.controls;
   for (const RunStep& step : undone.steps)
     if (step.outcome != Outcome::failed) std::erase(controls.degraded, to_text(step.action.knob));
   for (const std::string& object : undone.degraded)
@@ -397,8 +407,9 @@ Controls controls_after(Controls controls, const Undone& undone, std::span<const
       controls.degraded.push_back(object);
   // Nothing is left to confirm or to judge once nothing of that plan is left to undo.
   const auto is_settled = [&](RunId waiting) {
-    return std::ranges::none_of(
-        runs, [&](const Run& run) { return run.id == waiting && is_left(run, undone, held); });
+    return std::ranges::none_of(runs, [&](const Run& run) {
+      return run.id == waiting && is_left(run, undone, intended, held);
+    });
   };
   if (controls.confirmation && is_settled(controls.confirmation->run))
     controls.confirmation.reset();
@@ -406,20 +417,16 @@ Controls controls_after(Controls controls, const Undone& undone, std::span<const
   return controls;
 }
 
-}  // namespace
-
-Result<Undone> finish_undo(const Run& intended, Actuator& actuator, Journal& journal,
-                           const Clock& clock, IfChanged if_changed) {
+Result<Undone> carry_out(const IntendedUndo& intended, Actuator& actuator, Journal& journal,
+                         const Clock& clock, IfChanged if_changed) {
   auto held = journal.held();
   if (!held) return std::unexpected(held.error());
   auto runs = journal.runs();
   if (!runs) return std::unexpected(runs.error());
   auto ceded = journal.ceded();
   if (!ceded) return std::unexpected(ceded.error());
-  auto controls = journal.controls();
-  if (!controls) return std::unexpected(controls.error());
 
-  Run run = intended;
+  Run run = intended.run;
   const std::vector<Knob> knobs = knobs_of(run.steps);
   Readings before = read_knobs(actuator, knobs);
   expect_devices(before, devices_made(run.steps | std::views::transform(&RunStep::action)));
@@ -460,7 +467,7 @@ Result<Undone> finish_undo(const Run& intended, Actuator& actuator, Journal& jou
   const HeldChange change = held_after_undo(run, lost, after, *held, *runs, *ceded, clock);
   undone.steps = run.steps;
 
-  const Controls settled = controls_after(*controls, undone, *held, *runs);
+  const Controls settled = controls_after(intended, undone, *held, *runs);
   Result<void> closed;
   if (run.id != 0) {
     closed = journal.close({.run = run.id,
@@ -477,6 +484,15 @@ Result<Undone> finish_undo(const Run& intended, Actuator& actuator, Journal& jou
   if (auto recorded = journal.record(events_of(run.plan, run.steps)); !recorded)
     undone.notes.push_back("history cannot be written: " + recorded.error().text);
   return undone;
+}
+
+}  // namespace
+
+Result<Undone> finish_undo(const Run& run, Actuator& actuator, Journal& journal, const Clock& clock,
+                           IfChanged if_changed) {
+  auto controls = journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  return carry_out({.run = run, .controls = *controls}, actuator, journal, clock, if_changed);
 }
 
 Result<Undone> undo(Actuator& actuator, Journal& journal, const Clock& clock,
@@ -508,23 +524,27 @@ Result<Undone> undo(Actuator& actuator, Journal& journal, const Clock& clock,
     run.steps = *std::move(steps);
   }
   if (options.hold == Hold::until_resume) controls->hold = run.plan + " by " + options.by;
-  std::vector<std::string> notes;
   auto begun = journal.begin({.plan = run.plan,
                               .purpose = run.purpose,
                               .by = run.by,
                               .steps = run.steps,
                               .controls = *controls});
+  IntendedUndo intended{.run = std::move(run), .controls = *controls};
+  std::vector<std::string> notes;
   // Giving back can be repeated from what is held: unlike a plan it may go on without its intent.
   // What would be taken again would be nobody's.
   if (begun) {
-    run.id = *begun;
+    intended.run.id = *begun;
   } else {
     notes.push_back("the intent cannot be recorded: " + begun.error().text);
-    std::erase_if(run.steps, [&](const RunStep& step) {
-      return find_held(*held, step.action.knob) == nullptr;
+    for (const RunStep& step : intended.run.steps)
+      if (find_held(*held, step.action.knob) == nullptr)
+        intended.postponed.insert(step.action.knob);
+    std::erase_if(intended.run.steps, [&](const RunStep& step) {
+      return intended.postponed.contains(step.action.knob);
     });
   }
-  auto undone = finish_undo(run, actuator, journal, clock, options.if_changed);
+  auto undone = carry_out(intended, actuator, journal, clock, options.if_changed);
   if (undone) undone->notes.insert(undone->notes.begin(), notes.begin(), notes.end());
   return undone;
 }

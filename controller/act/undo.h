@@ -47,7 +47,7 @@ struct Undone {
 Result<Undone> undo(Actuator& actuator, Journal& journal, const Clock& clock,
                     const UndoOptions& options);
 
-/// Carries an undo to its end whose intents are in `run`; run id 0 if they could not be recorded.
+/// Carries an undo to its end that was interrupted; its intents are in `run`.
 Result<Undone> finish_undo(const Run& run, Actuator& actuator, Journal& journal, const Clock& clock,
                            IfChanged if_changed);
 

@@ -280,11 +280,12 @@ Reply Requests::rollback(const Request& request) {
     return undone.error().kind == ErrorKind::invalid
                ? error_reply(404, "not_found", undone.error().text)
                : reply_of(undone.error());
+  const auto controls = parts_.journal.controls();
   json reply{{"plan", undone->what},
              {"state", "rolled_back"},
              {"actions", report::steps(undone->steps)},
              {"refusals", json::array()},
-             {"held", true}};
+             {"held", controls && controls->hold.has_value()}};
   if (!undone->notes.empty()) reply["note_lines"] = undone->notes;
   if (undone->degraded.empty()) return {.body = std::move(reply)};
   reply["error"] = {{"kind", "failed"}, {"text", "not undone: " + join(undone->degraded, ", ")}};

@@ -175,8 +175,29 @@ TEST_P(RemovalToBeConfirmed, CanBeRolledBackActionByAction) {
     EXPECT_TRUE(journal().controls()->confirmation) << "the rest still waits";
     ASSERT_TRUE(ankus::undo(s.kernel, journal(), s.clock, {.id = step->id, .hold = Hold::no}));
   }
+  EXPECT_FALSE(journal().controls()->confirmation);
   EXPECT_EQ(s.kernel.settings, settings);
   EXPECT_EQ(held(), entries);
+}
+
+TEST_P(RemovalToBeConfirmed, WaitsUntilItCanBeRecordedThatItIsTakenBack) {
+  apply(tree({0x10, 0x20}));
+  const auto settings = s.kernel.settings;
+  const auto entries = held();
+  apply(tree({0x10, 0x30}, 50), seconds(60));
+  s.clock.advance(seconds(61));
+  FaultyJournal full(journal());
+  full.fail_at = 0;  // the intent, and nothing after it
+  const auto undone = undo_expired(s.kernel, full, s.clock);
+  ASSERT_TRUE(undone && *undone);
+  EXPECT_FALSE((*undone)->notes.empty());
+  EXPECT_NE(s.kernel.settings, settings) << "the class that is gone cannot be taken again";
+  EXPECT_TRUE(journal().controls()->confirmation) << "else it would stay removed, unconfirmed";
+  EXPECT_TRUE(journal().controls()->hold);
+  ASSERT_TRUE(undo_expired(s.kernel, full, s.clock));
+  EXPECT_EQ(s.kernel.settings, settings);
+  EXPECT_EQ(held(), entries);
+  EXPECT_FALSE(journal().controls()->confirmation);
 }
 
 TEST_P(RemovalToBeConfirmed, LeavesToSomebodyElseWhatHeHasMadeMeanwhile) {

@@ -209,6 +209,19 @@ TEST(Undo, OfAPartLeavesTheRestOfAPlanThatWaitsToBeUndone) {
   EXPECT_FALSE(s.journal.control.confirmation);
 }
 
+TEST(Undo, HoldsAlsoIfItsIntentCouldNotBeRecorded) {
+  Scene s;
+  ASSERT_TRUE(s.apply(s.plan(s.tree())));
+  FaultyJournal faulty(s.journal);
+  faulty.fail_at = 0;  // the intent, and nothing after it
+  const auto undone = ankus::undo(s.kernel, faulty, s.clock, {.by = "root"});
+  ASSERT_TRUE(undone);
+  EXPECT_EQ(undone->notes.size(), 1u);
+  EXPECT_TRUE(s.kernel.settings.empty());
+  EXPECT_TRUE(s.journal.held_list.empty());
+  EXPECT_EQ(s.journal.control.hold, "undo of all by root");
+}
+
 TEST(Undo, GoesOnWhenTheJournalCannotBeWritten) {
   Scene s;
   ASSERT_TRUE(s.apply(s.plan(s.tree())));
