@@ -8,6 +8,9 @@
 namespace ankus {
 namespace {
 
+/// In milliseconds: COMMIT needs the file for itself. Far less than the watchdog's patience.
+constexpr int kWaitForReaders = 1000;
+
 int errno_of(int code) {
   switch (code & 0xff) {
     case SQLITE_FULL: return ENOSPC;
@@ -69,6 +72,7 @@ Result<Database> Database::open(const std::string& path) {
   database.handle_.reset(raw);  // there is one even after most failures
   if (code != SQLITE_OK) return fail_sqlite(raw, code, path);
   (void)sqlite3_extended_result_codes(raw, 1);
+  (void)sqlite3_busy_timeout(raw, kWaitForReaders);
   (void)sqlite3_db_config(raw, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   (void)sqlite3_db_config(raw, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   if (auto set = database.run("PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY"); !set)

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "fake/fake_clock.h"
 #include "fake/fake_tree.h"
@@ -91,6 +92,24 @@ class Journals : public testing::Test {
   FakeClock clock_;
   bool mounted_ = false;
 };
+
+// As docs/journal.md tells people to.
+TEST_F(Journals, WaitsForSomebodyWhoIsReadingIt) {
+  auto journal = open();
+  ASSERT_TRUE(journal) << journal.error().text;
+  auto reader = Database::open(held_db());
+  ASSERT_TRUE(reader);
+  auto statement = reader->prepare("SELECT key FROM meta");
+  ASSERT_TRUE(statement && statement->step()) << "and is not at its end yet";
+  std::thread done_reading([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    *statement = Statement();
+  });
+  const auto set = (*journal)->set_controls({.paused = true});
+  done_reading.join();
+  ASSERT_TRUE(set) << set.error().text;
+  EXPECT_TRUE((*journal)->controls()->paused);
+}
 
 TEST_F(Journals, KeepsRunsHeldCededAndControlsAcrossARestart) {
   Controls controls{
