@@ -379,9 +379,19 @@ struct IntendedUndo {
   std::set<Knob> postponed;  ///< would be taken again if the intents could be recorded
 };
 
+/// If an undo since the run has brought the knob back already.
+bool was_brought_back(const Knob& knob, const Run& run, std::span<const Run> runs) {
+  return std::ranges::any_of(runs, [&](const Run& later) {
+    return later.id > run.id && later.purpose == Purpose::undo &&
+           std::ranges::any_of(later.steps, [&](const RunStep& step) {
+             return step.action.knob == knob && step.outcome == Outcome::undone;
+           });
+  });
+}
+
 /// If something of the run is left that an undo of it would take back or take again.
 bool is_left(const Run& run, const Undone& undone, const IntendedUndo& intended,
-             std::span<const HeldKnob> held) {
+             std::span<const HeldKnob> held, std::span<const Run> runs) {
   const bool whole = undone.what == kUndoOf + run.plan || undone.what == kUndoOf + kAll;
   return run.state == RunState::open || std::ranges::any_of(run.steps, [&](const RunStep& step) {
            if (step.outcome != Outcome::done) return false;
@@ -391,7 +401,8 @@ bool is_left(const Run& run, const Undone& undone, const IntendedUndo& intended,
            const HeldKnob* now = find_held(held, step.action.knob);
            // What an undo of the whole left out, it left out for good: the table of workloads.
            if (settled == undone.steps.end())
-             return !whole && (now == nullptr || now->run == run.id);
+             return !whole && (now == nullptr ? !was_brought_back(step.action.knob, run, runs)
+                                              : now->run == run.id);
            // What could not be taken again is no longer ours: nothing is left to try.
            return settled->outcome == Outcome::failed && now != nullptr;
          });
@@ -408,7 +419,7 @@ Controls controls_after(const IntendedUndo& intended, const Undone& undone,
   // Nothing is left to confirm or to judge once nothing of that plan is left to undo.
   const auto is_settled = [&](RunId waiting) {
     return std::ranges::none_of(runs, [&](const Run& run) {
-      return run.id == waiting && is_left(run, undone, intended, held);
+      return run.id == waiting && is_left(run, undone, intended, held, runs);
     });
   };
   if (controls.confirmation && is_settled(controls.confirmation->run))

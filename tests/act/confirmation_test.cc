@@ -180,6 +180,23 @@ TEST_P(RemovalToBeConfirmed, CanBeRolledBackActionByAction) {
   EXPECT_EQ(held(), entries);
 }
 
+TEST_P(RemovalToBeConfirmed, LikeAnyPlanHasNothingToConfirmOnceEachActionIsRolledBack) {
+  apply(tree({0x10}));
+  const auto settings = s.kernel.settings;
+  const auto entries = held();
+  const Plan addition = s.plan(tree({0x10, 0x20, 0x30}), journal());
+  const auto applied =
+      ankus::apply(addition, s.kernel, journal(), s.clock, {.confirm_within = seconds(60)});
+  ASSERT_TRUE(applied);
+  for (auto step = applied->steps.rbegin(); step != applied->steps.rend(); ++step) {
+    EXPECT_TRUE(journal().controls()->confirmation) << "the rest still waits";
+    ASSERT_TRUE(ankus::undo(s.kernel, journal(), s.clock, {.id = step->id, .hold = Hold::no}));
+  }
+  EXPECT_FALSE(journal().controls()->confirmation);
+  EXPECT_EQ(s.kernel.settings, settings);
+  EXPECT_EQ(held(), entries);
+}
+
 TEST_P(RemovalToBeConfirmed, WaitsUntilItCanBeRecordedThatItIsTakenBack) {
   apply(tree({0x10, 0x20}));
   const auto settings = s.kernel.settings;
