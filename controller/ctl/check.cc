@@ -3,8 +3,10 @@
 
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <vector>
 
 #include "base/text.h"
+#include "policy/merge.h"
 #include "policy/parse.h"
 
 namespace ankus::ctl {
@@ -20,32 +22,54 @@ std::string counted(std::size_t number, std::string_view noun) {
   return std::to_string(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
 }
 
+json as_json_row(const PolicyError& error) {
+  return {{"file", error.file},
+          {"line", error.line},
+          {"column", error.column},
+          {"key", error.key},
+          {"text", error.text}};
+}
+
+/// "good: mode advise, 1 link, 2 rules".
+std::string contents(const Policy& policy) {
+  return "good: mode " + std::string(to_text(policy.mode)) + ", " +
+         counted(policy.links.size(), "link") + ", " + counted(policy.rules.size(), "rule");
+}
+
 }  // namespace
 
-Answer check_policy(const std::string& text, const std::string& file, bool as_json) {
-  const ParsedPolicy parsed = parse_policy(text, file);
-  const bool ok = parsed.errors.empty();
-  Answer answer{.code = ok ? ExitCode::ok : ExitCode::usage};
-  if (as_json) {
-    json errors = json::array();
-    for (const PolicyError& error : parsed.errors)
-      errors.push_back({{"file", error.file},
-                        {"line", error.line},
-                        {"column", error.column},
-                        {"key", error.key},
-                        {"text", error.text}});
-    answer.out = as_text({{"file", file}, {"ok", ok}, {"errors", errors}});
-    return answer;
-  }
-  if (ok) {
-    answer.out = printable(file) + ": good: mode " + std::string(to_text(parsed.policy.mode)) +
-                 ", " + counted(parsed.policy.links.size(), "link") + ", " +
-                 counted(parsed.policy.rules.size(), "rule") + "\n";
+Answer check_policies(std::span<const PolicyText> files, bool as_json) {
+  Answer answer;
+  std::vector<PolicyFile> good;
+  json rows = json::array(), errors = json::array();
+  for (const auto& [file, text] : files) {
+    ParsedPolicy parsed = parse_policy(text, file);
+    for (const PolicyError& error : parsed.errors) {
+      answer.err += printable(to_text(error), 1000) + "\n";
+      errors.push_back(as_json_row(error));
+    }
+    rows.push_back(file);
+    if (!parsed.errors.empty()) continue;
+    answer.out += printable(file) + ": " + contents(parsed.policy) + "\n";
     for (const Rule& rule : parsed.policy.rules) answer.out += "  " + to_text(rule) + "\n";
+    good.push_back({.name = file, .policy = std::move(parsed.policy)});
   }
-  for (const PolicyError& error : parsed.errors)
-    answer.err += printable(to_text(error), 1000) + "\n";
-  return answer;
+  if (files.size() > 1 && good.size() == files.size()) {
+    const MergedPolicies merged = merge_policies(good);
+    for (const std::string& error : merged.errors) {
+      answer.err += printable(error, 1000) + "\n";
+      errors.push_back({{"text", error}});
+    }
+    if (merged.errors.empty()) answer.out += "together: " + contents(merged.policy) + "\n";
+  }
+  answer.code = errors.empty() ? ExitCode::ok : ExitCode::usage;
+  if (!as_json) return answer;
+  json reply{{"ok", errors.empty()}, {"errors", errors}};
+  if (files.size() == 1)
+    reply["file"] = rows[0];
+  else
+    reply["files"] = rows;
+  return {.code = answer.code, .out = as_text(reply)};
 }
 
 }  // namespace ankus::ctl

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "ctl/answer.h"
 
 namespace ankus::ctl {
 
-/// Parses and validates a policy without a daemon: what is in it, or all that is wrong with it.
-Answer check_policy(const std::string& text, const std::string& file, bool as_json);
+struct PolicyText {
+  std::string file, text;
+};
+
+/// Parses and validates policies without a daemon, each by itself and all as one: what is in them,
+/// or all that is wrong with them.
+Answer check_policies(std::span<const PolicyText> files, bool as_json);
 
 }  // namespace ankus::ctl

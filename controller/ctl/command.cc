@@ -47,7 +47,7 @@ constexpr std::array kVerbs{
     Described{Verb::queues, "queues", "receive queue, IRQ, CPU, load: who serves whom"},
     Described{Verb::latency, "latency", "how long this host keeps a workload's packets, and where"},
     Described{Verb::tcp, "tcp", "how TCP fares: per workload, and connection by connection"},
-    Described{Verb::check, "check", "parse and validate a policy; needs no daemon"},
+    Described{Verb::check, "check", "parse and validate policies; needs no daemon"},
     Described{Verb::plan, "plan", "the dry run: what would change and why; measures the baseline"},
     Described{Verb::apply, "apply", "make the host as the policy wants it"},
     Described{Verb::confirm, "confirm", "keep what `apply --confirm-within` applied"},
@@ -68,7 +68,11 @@ constexpr std::array kVerbs{
 
 void add_options(CLI::App& app, Verb verb, Command& command, milliseconds& confirm_within) {
   switch (verb) {
-    case Verb::check: app.add_option("POLICY", command.policy, "a policy file")->required(); break;
+    case Verb::check:
+      app.add_option("POLICY", command.policies,
+                     "policy files; several are read as one, in this order")
+          ->required();
+      break;
     case Verb::plan:
       app.add_option("POLICY", command.policy, "a policy file instead of the loaded ones");
       break;

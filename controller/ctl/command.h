@@ -42,7 +42,8 @@ struct Command {
   Verb verb = Verb::status;
   std::string socket = "/run/ankus/control.sock";
   bool json = false;
-  std::optional<std::string> policy;  ///< check, plan, apply: a file
+  std::optional<std::string> policy;  ///< plan, apply: a file
+  std::vector<std::string> policies;  ///< check: files
   std::string what;  ///< rollback, explain, opt-out, opt-in, latency, tcp: an id or a name
   bool all = false;  ///< rollback
   std::optional<milliseconds> confirm_within;

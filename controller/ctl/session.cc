@@ -137,6 +137,16 @@ Answer measure(const Command& command, Style style) {
   return answer_of(command, *reply, style);
 }
 
+Answer check(const Command& command) {
+  std::vector<PolicyText> files;
+  for (const std::string& file : command.policies) {
+    auto text = read_policy_file(file);
+    if (!text) return fault(ExitCode::usage, text.error().text);
+    files.push_back({.file = file, .text = std::move(*text)});
+  }
+  return check_policies(files, command.json);
+}
+
 void print(const Answer& answer, std::ostream& out, std::ostream& err) {
   out << answer.out << std::flush;
   err << answer.err << std::flush;
@@ -202,8 +212,7 @@ ExitCode run(const Command& command, Style style, bool on_terminal, std::ostream
     policy_text = std::move(*text);
   }
   if (command.verb == Verb::watch) return watch(command, style, on_terminal, out, err);
-  const Answer answer = command.verb == Verb::check
-                            ? check_policy(policy_text, *command.policy, command.json)
+  const Answer answer = command.verb == Verb::check     ? check(command)
                         : command.verb == Verb::latency ? measure(command, style)
                                                         : ask(command, policy_text, style);
   print(answer, out, err);

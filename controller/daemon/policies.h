@@ -20,9 +20,9 @@ struct LoadedPolicies {
   std::vector<PolicySource> sources;
 };
 
-/// Reads the files, or the *.toml of `directory` by name if there are none, and joins them: rules
-/// and links add up, of every other table the last file that sets it counts. One bad file spoils
-/// all: a set of policies is taken as a whole or not at all. No policy at all is an empty one.
+/// Reads the files, or the *.toml of `directory` by name if there are none, and merges them
+/// (policy/merge.h). One bad file spoils all: a set of policies is taken as a whole or not at all.
+/// No policy at all is an empty one.
 Result<LoadedPolicies> load_policies(const std::vector<std::string>& files,
                                      const std::string& directory);
 

@@ -10,6 +10,8 @@
 
 namespace ankus {
 
+/// In one file, and in all together.
+inline constexpr std::size_t kMaxRules = 256;
 /// At most so many bandwidth rules may name one device: each is a class of its tree.
 inline constexpr std::size_t kMaxBlocksPerDevice = 16;
 

@@ -18,8 +18,6 @@ constexpr std::string_view kReceiveKeys[] = {"device", "balance",         "min_g
 constexpr std::string_view kSteeringKeys[] = {"device", "cpus", "avoid"};
 constexpr std::string_view kVhostKeys[] = {"cpus", "avoid"};
 
-constexpr std::size_t kMaxRules = 256;
-
 enum class Glob { refused, allowed };
 
 void read_device(const Section& section, Glob glob, std::string& into) {

@@ -47,10 +47,19 @@ bool is_random_name(std::string_view namespace_name) {
   return namespace_name.starts_with("cni-") || namespace_name.starts_with("netns-");
 }
 
+/// A pod's first container is its sandbox, which is all alike: those after it do the work.
+std::optional<RuntimeFacts> facts_of(const WorkloadSighting& sighting, RuntimeNames& runtimes) {
+  auto facts = runtimes.find(sighting.cgroup);
+  if (!facts || !facts->sandbox) return facts;
+  for (const CgroupName& other : sighting.others)
+    if (auto found = runtimes.find(other); found && !found->sandbox) return found;
+  return facts;
+}
+
 NameAndLabel names_of(const WorkloadSighting& sighting, const Procfs& proc,
                       RuntimeNames& runtimes) {
   const CgroupName& cgroup = sighting.cgroup;
-  if (const auto facts = runtimes.find(cgroup); facts && !facts->names.name.empty())
+  if (const auto facts = facts_of(sighting, runtimes); facts && !facts->names.name.empty())
     return facts->names;
   if (sighting.kind == WorkloadKind::vm) {
     std::string name = cgroup.id;

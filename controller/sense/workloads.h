@@ -47,7 +47,9 @@ struct WorkloadSighting {
   WorkloadIdentity identity;
   std::optional<Device> device;
   std::int32_t main_pid = 0;
-  CgroupName cgroup;           ///< role other: it has no cgroup of its own that says anything
+  CgroupName cgroup;  ///< role other: it has no cgroup of its own that says anything
+  /// Of the other containers in its network namespace, the oldest first.
+  std::vector<CgroupName> others;
   std::string namespace_name;  ///< of /run/netns
   bool operator==(const WorkloadSighting&) const = default;
 };
@@ -65,7 +67,8 @@ struct WorkloadSightings {
 };
 
 /// Decides who is who. A network namespace with a host-side veth is one workload, however many
-/// containers share it (a pod): it goes by its pod's cgroup, else by its oldest container's. Each
+/// containers share it (a pod): it goes by its pod's cgroup, else by its oldest container's, and is
+/// named after its oldest container that is no sandbox. Each
 /// further veth of it is a workload of its own, known by the veth. Containers in our own network
 /// namespace and systemd units are known by their cgroup; a tap that a process holds is a VM; a
 /// veth into a namespace that nobody can name is still a workload. Uplinks are nobody's.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <set>
+#include <span>
 #include <tuple>
 
 #include "sense/workloads.h"
@@ -126,10 +127,13 @@ class Join {
     WorkloadSighting sighting{.identity = {.netns_inode = netns}};
     if (!units.empty()) {
       // Containers before services before the rest, the oldest first: ids only grow.
-      const Unit& first = **std::ranges::min_element(units, {}, [](const Unit* unit) {
+      std::ranges::sort(units, {}, [](const Unit* unit) {
         const int rank = unit->name.role == CgroupRole::container ? 0 : is_service(*unit) ? 1 : 2;
         return std::tuple(rank, unit->top->id);
       });
+      const Unit& first = *units.front();
+      for (const Unit* unit : std::span(units).subspan(1))
+        if (unit->name.role == CgroupRole::container) sighting.others.push_back(unit->name);
       const Cgroup& known_by = first.pod ? *first.pod : *first.top;
       sighting.kind = is_service(first) ? WorkloadKind::service : WorkloadKind::container;
       sighting.identity.cgroup_id = known_by.id;

@@ -58,6 +58,7 @@ std::optional<RuntimeFacts> parse_docker_config(std::string_view json) {
                            label("io.kubernetes.container.name"))) {
     facts.names = *names;
     facts.sandbox = label("io.kubernetes.docker.type") == "podsandbox";
+    if (facts.sandbox) facts.names.label.clear();
     return facts;
   }
   const std::string image = text_at(config, "Config", "Image");
@@ -84,6 +85,7 @@ std::optional<RuntimeFacts> parse_containerd_config(std::string_view json) {
   const std::string container = facts.sandbox ? "pause" : note("container-name");
   if (auto names = kubernetes_names(note("sandbox-namespace"), note("sandbox-name"), container)) {
     facts.names = *names;
+    if (facts.sandbox) facts.names.label.clear();
     return facts;
   }
   return std::nullopt;

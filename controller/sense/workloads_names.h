@@ -20,7 +20,7 @@ struct NameAndLabel {
 /// What a container runtime's own file says.
 struct RuntimeFacts {
   NameAndLabel names;
-  bool sandbox = false;  ///< Kubernetes' pause container
+  bool sandbox = false;  ///< Kubernetes' pause container: has no label, since all have the same
   bool operator==(const RuntimeFacts&) const = default;
 };
 

@@ -44,7 +44,9 @@ TEST(Command, TakesTheSocketFromTheEnvironmentUnlessToldOtherwise) {
 }
 
 TEST(Command, KnowsEachVerb) {
-  EXPECT_EQ(parsed({"check", "p.toml"}).policy, "p.toml");
+  EXPECT_EQ(parsed({"check", "p.toml"}).policies, std::vector<std::string>{"p.toml"});
+  EXPECT_EQ(parsed({"check", "a.toml", "b.toml", "--json"}),
+            (Command{.verb = Verb::check, .json = true, .policies = {"a.toml", "b.toml"}}));
   EXPECT_EQ(parsed({"plan"}).policy, std::nullopt);
   EXPECT_EQ(parsed({"apply", "p.toml", "--confirm-within", "60s"}),
             (Command{.verb = Verb::apply, .policy = "p.toml", .confirm_within = seconds(60)}));

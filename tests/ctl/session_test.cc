@@ -167,8 +167,8 @@ class RunTest : public ::testing::Test {
   }
   void TearDown() override { std::filesystem::remove_all(directory); }
 
-  std::string file(const std::string& text) {
-    const std::string path = directory + "/policy.toml";
+  std::string file(const std::string& text, const std::string& name = "policy.toml") {
+    const std::string path = directory + "/" + name;
     std::ofstream(path) << text;
     EXPECT_EQ(::chmod(path.c_str(), 0644), 0);
     return path;
@@ -183,7 +183,8 @@ TEST_F(RunTest, CheckNeedsNoDaemon) {
   const std::string path = file(
       "[[rule]]\nname = \"mice first\"\nmatch = { footprint = \"light\" }\n"
       "bandwidth = { device = \"eth0\", guarantee = \"60%\" }\n");
-  EXPECT_EQ(run_it({.verb = Verb::check, .socket = "/nonexistent", .policy = path}), ExitCode::ok)
+  EXPECT_EQ(run_it({.verb = Verb::check, .socket = "/nonexistent", .policies = {path}}),
+            ExitCode::ok)
       << err.str();
   EXPECT_EQ(out.str(), path +
                            ": good: mode advise, 0 links, 1 rule\n"
@@ -192,7 +193,7 @@ TEST_F(RunTest, CheckNeedsNoDaemon) {
 
 TEST_F(RunTest, CheckSaysWhereAPolicyIsWrong) {
   const std::string path = file("[link.eth0]\nrate = 200\n");
-  EXPECT_EQ(run_it({.verb = Verb::check, .policy = path}), ExitCode::usage);
+  EXPECT_EQ(run_it({.verb = Verb::check, .policies = {path}}), ExitCode::usage);
   EXPECT_EQ(out.str(), "");
   EXPECT_THAT(err.str(), HasSubstr(path + ":2:"));
   EXPECT_THAT(err.str(), HasSubstr("link.eth0.rate"));
@@ -200,9 +201,30 @@ TEST_F(RunTest, CheckSaysWhereAPolicyIsWrong) {
 
 TEST_F(RunTest, CheckAsJsonListsTheErrors) {
   const std::string path = file("[link.eth0]\nrate = 200\n");
-  EXPECT_EQ(run_it({.verb = Verb::check, .json = true, .policy = path}), ExitCode::usage);
+  EXPECT_EQ(run_it({.verb = Verb::check, .json = true, .policies = {path}}), ExitCode::usage);
   EXPECT_THAT(out.str(), HasSubstr("\"line\": 2"));
   EXPECT_THAT(out.str(), HasSubstr("\"ok\": false"));
+}
+
+TEST_F(RunTest, CheckReadsSeveralFilesAsOne) {
+  const auto rule = [](const std::string& name, const std::string& guarantee) {
+    return "[[rule]]\nname = \"" + name + "\"\nmatch = { name = \"" + name +
+           "\" }\nbandwidth = { device = \"eth0\", guarantee = \"" + guarantee + "\" }\n";
+  };
+  const std::string a = file("mode = \"enforce\"\n" + rule("a", "60%"), "a.toml");
+  const std::string b = file(rule("b", "20%"), "b.toml"), c = file(rule("c", "70%"), "c.toml");
+  EXPECT_EQ(run_it({.verb = Verb::check, .policies = {a, b}}), ExitCode::ok) << err.str();
+  EXPECT_THAT(out.str(), HasSubstr(b + ": good: mode advise, 0 links, 1 rule\n"));
+  EXPECT_THAT(out.str(), HasSubstr("\ntogether: good: mode enforce, 0 links, 2 rules\n"));
+  EXPECT_EQ(err.str(), "");
+  out.str("");
+  EXPECT_EQ(run_it({.verb = Verb::check, .policies = {a, c}}), ExitCode::usage);
+  EXPECT_EQ(err.str(), c + ": rule \"c\": bandwidth: the guarantees on eth0 add up to 140%: \"a\" "
+                           "60%, \"c\" 70%, probation 10%; at most 100% is there\n");
+  EXPECT_THAT(out.str(), ::testing::Not(HasSubstr("together")));
+  out.str("");
+  EXPECT_EQ(run_it({.verb = Verb::check, .json = true, .policies = {a, c}}), ExitCode::usage);
+  EXPECT_THAT(out.str(), HasSubstr("add up to 140%"));
 }
 
 TEST_F(RunTest, APolicyFileThatOthersMayWriteIsNotSent) {

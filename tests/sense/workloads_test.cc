@@ -76,6 +76,20 @@ TEST(WorkloadJoin, TheContainersOfAPodAreOneWorkloadThatGoesByThePod) {
   EXPECT_EQ(joined.owners, (Owners{{40, 0}, {41, 0}, {42, 0}}));
 }
 
+TEST(WorkloadJoin, APodHasItsOtherContainersByAge) {
+  const std::string pod = "kubepods.slice/kubepods-pod1_2.slice", idC(64, 'c');
+  Evidence evidence;
+  evidence.cgroup(pod, 40)
+      .cgroup(pod + "/cri-containerd-" + kIdA + ".scope", 43, {502}, kPod)
+      .cgroup(pod + "/cri-containerd-" + kIdB + ".scope", 42, {501}, kPod)
+      .cgroup(pod + "/cri-containerd-" + idC + ".scope", 41, {500}, kPod);
+  const auto joined = join_workloads(evidence);
+  ASSERT_THAT(joined.workloads, SizeIs(1));
+  EXPECT_EQ(joined.workloads[0].cgroup.id, idC);
+  EXPECT_THAT(joined.workloads[0].others,
+              ElementsAre(Field(&CgroupName::id, kIdB), Field(&CgroupName::id, kIdA)));
+}
+
 TEST(WorkloadJoin, ContainersOfAHostNetworkPodAreKnownByTheirOwnCgroups) {
   const std::string pod = "kubepods.slice/kubepods-pod1_2.slice";
   Evidence evidence;
@@ -239,6 +253,14 @@ TEST(WorkloadNames, OfKubernetesComeBackWithTheNextPod) {
             (RuntimeFacts{.names = {.name = "shop/web-6c5-xk2lp/web", .label = "k8s:shop/web"}}));
 }
 
+TEST(WorkloadNames, ASandboxHasNoLabelSinceAllAreAlike) {
+  EXPECT_EQ(parse_containerd_config(R"({"annotations":{
+              "io.kubernetes.cri.container-type":"sandbox",
+              "io.kubernetes.cri.sandbox-name":"web-6c5-xk2lp",
+              "io.kubernetes.cri.sandbox-namespace":"shop"}})"),
+            (RuntimeFacts{.names = {.name = "shop/web-6c5-xk2lp/pause"}, .sandbox = true}));
+}
+
 TEST(WorkloadNames, NonsenseIsNoName) {
   for (const char* json : {"", "null", "[]", "{", "{}", R"({"Name":7,"Config":[]})",
                            R"({"annotations":"x"})", "\xff\xfe"}) {
@@ -302,6 +324,33 @@ TEST_F(InventoryTest, NamesServicesAndContainers) {
   EXPECT_EQ(workloads[2].name, "cache");
   EXPECT_EQ(workloads[2].label, "image:redis:7 redis-server");
   EXPECT_EQ(scan(inventory), workloads) << "a second look changes nothing";
+}
+
+TEST_F(InventoryTest, APodIsNamedAfterItsContainerAndNotAfterItsSandbox) {
+  process(30, "pause", "/pause", kPod);
+  const std::string pod = "cgroup/kubepods.slice/kubepods-pod1_2.slice";
+  const auto container = [&](const std::string& id, const std::string& pid,
+                             const std::string& more) {
+    tree.file(pod + "/cri-containerd-" + id + ".scope/cgroup.procs", pid + "\n");
+    tree.file("containerd/k8s.io/" + id + "/config.json",
+              R"({"annotations":{"io.kubernetes.cri.sandbox-name":"web-6c5-xk2lp",
+                  "io.kubernetes.cri.sandbox-namespace":"shop",)" +
+                  more + "}}");
+  };
+  container(kIdA, "30", R"("io.kubernetes.cri.container-type":"sandbox")");
+  auto inventory = open();
+  auto workloads = scan(inventory);
+  ASSERT_THAT(workloads, SizeIs(1));
+  EXPECT_EQ(workloads[0].name, "shop/web-6c5-xk2lp/pause");
+  EXPECT_EQ(workloads[0].label, "");
+
+  process(31, "nginx", "/usr/sbin/nginx", kPod);
+  container(kIdB, "31", R"("io.kubernetes.cri.container-type":"container",
+                           "io.kubernetes.cri.container-name":"web")");
+  workloads = scan(inventory);
+  ASSERT_THAT(workloads, SizeIs(1));
+  EXPECT_EQ(workloads[0].name, "shop/web-6c5-xk2lp/web");
+  EXPECT_EQ(workloads[0].label, "k8s:shop/web");
 }
 
 TEST_F(InventoryTest, KnowsTheCpusThatACpusetLeaves) {
