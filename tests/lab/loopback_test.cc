@@ -103,6 +103,22 @@ TEST_F(Loopback, EachMouseIsAnsweredOverEachTransportAndFamily) {
       }
 }
 
+TEST_F(Loopback, ASlowServerIsSlowUntilItIsNotAnyMore) {
+  for (const Transport transport : {Transport::tcp, Transport::udp}) {
+    const auto median = [&] {
+      const auto report = run_mice({.dial = to("127.0.0.1", transport),
+                                    .connections = 2,
+                                    .rate = 50,
+                                    .timing = {.seconds = 0.4}});
+      return report ? report->latency.p50 : nanoseconds(-1);
+    };
+    server_->slow_down(milliseconds(5));
+    EXPECT_GE(median(), milliseconds(5));
+    server_->slow_down(nanoseconds(0));
+    EXPECT_LT(median(), milliseconds(5));
+  }
+}
+
 TEST_F(Loopback, AMouseMayBeLargerThanASocketBuffer) {
   const auto report = run_mice({.dial = to("127.0.0.1"),
                                 .connections = 2,

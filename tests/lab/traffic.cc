@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 
 #include "base/units.h"
@@ -27,6 +28,7 @@ struct CommandLine {
   std::uint16_t port = 5000;
   bool v6 = false;
   bool background = false;
+  unsigned slow_us = 0;
 
   MiceOptions mice;
   bool connect_per_request = false;
@@ -61,6 +63,8 @@ void add_serve(CLI::App& app, CommandLine& line) {
   serve->add_flag("--v6", line.v6, "IPv6 only (else both)");
   serve->add_option("--congestion", line.congestion)->capture_default_str();
   serve->add_flag("--fifo", line.fifo, "SCHED_FIFO 10 if allowed");
+  serve->add_option("--slow", line.slow_us,
+                    "microseconds longer for each mouse's request, from SIGUSR1 to SIGUSR2");
   serve->add_flag("--background", line.background, "return once it listens; prints the pid");
 }
 
@@ -116,12 +120,28 @@ Result<Dial> dial_of(const CommandLine& line) {
               .congestion = line.congestion};
 }
 
+/// The one that signals slow down and speed up.
+Server* switched = nullptr;
+nanoseconds switched_by{};
+
+void slow_down_by_signals(Server& server, nanoseconds by) {
+  switched = &server;
+  switched_by = by;
+  struct sigaction action{};
+  action.sa_handler = [](int signal) {
+    switched->slow_down(signal == SIGUSR1 ? switched_by : nanoseconds(0));
+  };
+  (void)sigaction(SIGUSR1, &action, nullptr);  // fails for unknown signals only
+  (void)sigaction(SIGUSR2, &action, nullptr);
+}
+
 Result<> serve(const CommandLine& line) {
   auto server = Server::open({.port = line.port,
                               .udp = line.udp,
                               .families = line.v6 ? Families::only_v6 : Families::both,
                               .congestion = line.congestion});
   if (!server) return std::unexpected(server.error());
+  if (line.slow_us > 0) slow_down_by_signals(**server, std::chrono::microseconds(line.slow_us));
   if (line.background) {
     const pid_t child = fork();
     if (child < 0) return fail_errno("fork");

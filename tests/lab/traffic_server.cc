@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <thread>
 
 #include "lab/traffic_clock.h"
 
@@ -63,6 +64,10 @@ Result<std::unique_ptr<Server>> Server::open(const ServerOptions& options) {
 }
 
 Result<bool> Server::run_until(MonotonicTime deadline) { return loop_.run_until(deadline); }
+
+void Server::work() const {
+  if (const nanoseconds delay(delay_ns_); delay.count() > 0) std::this_thread::sleep_for(delay);
+}
 
 void Server::accept_all() {
   while (true) {
@@ -136,8 +141,11 @@ void Server::begin_response(Session& session, std::uint64_t bytes) {
                       .id = session.request.id,
                       .request_bytes = session.request.request_bytes,
                       .response_bytes = bytes};
-  if (session.request.kind == MessageKind::echo)
-    session.response.window_from_ns = session.response.window_to_ns = stamp();
+  if (session.request.kind == MessageKind::echo) {
+    session.response.window_from_ns = stamp();
+    work();
+    session.response.window_to_ns = stamp();
+  }
   session.response_sent = 0;
   session.response_bytes = std::max<std::uint64_t>(bytes, sizeof(MessageHeader));
 }
@@ -198,6 +206,7 @@ void Server::answer_datagram(const MessageHeader& header, std::size_t size, cons
     case MessageKind::echo:
       reply_size = std::clamp<std::size_t>(header.response_bytes, sizeof reply, buffer_.size());
       reply.window_from_ns = arrived_ns;
+      work();
       reply.window_to_ns = stamp();
       break;
     case MessageKind::source:

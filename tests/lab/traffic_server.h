@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -25,6 +26,9 @@ class Server {
   /// Listens when this returns.
   static Result<std::unique_ptr<Server>> open(const ServerOptions& options);
   Result<bool> run_until(MonotonicTime deadline);
+  /// From now on each mouse's request takes so much longer, one after another, as in an application
+  /// of one thread. Of any thread or signal handler.
+  void slow_down(nanoseconds per_request) { delay_ns_ = per_request.count(); }
 
  private:
   struct Session {
@@ -48,6 +52,7 @@ class Server {
   Step send_response(Session& session);
   void begin_response(Session& session, std::uint64_t bytes);
   void answer_datagrams();
+  void work() const;
   void answer_datagram(const MessageHeader& header, std::size_t size, const Endpoint& from,
                        std::int64_t arrived_ns);
 
@@ -56,6 +61,7 @@ class Server {
   UniqueFd datagrams_;
   std::unordered_map<int, Session> sessions_;
   std::unordered_map<std::uint64_t, std::uint64_t> datagram_bytes_;  ///< by id, within its window
+  std::atomic<nanoseconds::rep> delay_ns_ = 0;
   std::vector<char> buffer_ = std::vector<char>(65536);
 };
 
