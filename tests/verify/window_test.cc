@@ -94,6 +94,20 @@ TEST(SampleWindow, RoundTripsOfWhichFewWereAskedForAreNotCovered) {
             (Coverage{.measured = 20, .packets = 10 + 160}));
 }
 
+TEST(SampleWindow, WhoPassesNothingOfThisHostIsNoWitness) {
+  for (const std::uint64_t moved : {0, 1000}) {
+    SampleWindow window;
+    for (const std::uint64_t second : {0, 1, 2}) {
+      Look one{.at = at(static_cast<int>(second))};
+      one.workloads = {{.workload = kMouse, .weight = Weight::light, .moved = {second * moved}}};
+      one.workloads[0].rtt.add(milliseconds(1), second * 10);
+      window.add(std::move(one));
+    }
+    EXPECT_EQ(window.samples().watched.size(), moved > 0 ? 1U : 0U)
+        << "round trips over loopback, or in a network namespace of its own";
+  }
+}
+
 TEST(SampleWindow, ALookAfterTheSensorsWindowTakesNothingAway) {
   SampleWindow window;
   for (int second = 0; second <= 4; ++second)
