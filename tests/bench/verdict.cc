@@ -30,6 +30,7 @@ struct Labelled {
   std::string variant;  ///< what exactly, for people
   Effect truth = Effect::no_effect;
   bool or_inconclusive = false;  ///< right too: nothing is credited and nothing charged
+  std::optional<Effect> said;    ///< by the daemon that measured it
   Samples before, after;
 };
 
@@ -301,6 +302,10 @@ class Tally {
     const Verdict verdict = judge(one.before, one.after, rule);
     const bool right = verdict.effect == one.truth ||
                        (one.or_inconclusive && verdict.effect == Effect::inconclusive);
+    if (one.said) {
+      ++said_;
+      as_said_ += *one.said == verdict.effect;
+    }
     row_of(classes_, one.label).add(verdict.effect, right);
     row_of(variants_, one.label + ": " + one.variant + " (" + std::string(to_text(one.truth)) +
                           (one.or_inconclusive ? " or inconclusive)" : ")"))
@@ -334,11 +339,18 @@ class Tally {
            .unit = "of the verdicts right",
            .goal = {Goal::Kind::at_least, 0.99},
            .detail = {{"experiments", all}}});
+    if (said_ > 0)
+      print({.name = name + "/as_the_daemon_said",
+             .measured = static_cast<double>(as_said_) / static_cast<double>(said_),
+             .unit = "of the verdicts are the daemon's own",
+             .goal = {Goal::Kind::at_least, 1},
+             .detail = {{"experiments", said_}}});
   }
 
  private:
   bool verbose_;
   std::size_t shown_ = 0;
+  std::size_t said_ = 0, as_said_ = 0;
   Rows classes_, variants_;
 };
 
@@ -351,6 +363,7 @@ Result<Labelled> labelled_from(const std::string& line) {
   if (!truth) return fail(ErrorKind::invalid, "\"truth\" is none of helped, harmed, no_effect");
   one.truth = *truth;
   one.or_inconclusive = json->value("or_inconclusive", false);
+  one.said = effect_from_text(json->value("said", ""));
   for (const auto& [key, into] : {std::pair{"before", &one.before}, {"after", &one.after}}) {
     auto samples = samples_from_json(json->value(key, nlohmann::json::object()));
     if (!samples) return with_context(key, samples.error());
