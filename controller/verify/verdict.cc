@@ -38,6 +38,10 @@ constexpr std::uint64_t kGuardTimes = 3, kGuardLeast = 10;
 /// the qdisc.
 constexpr double kQueueTimes = 3, kQueueShare = 0.05;
 constexpr std::uint64_t kQueuePackets = 20;
+/// A path is not judged without the segment in which it waits: where one segment has the packets
+/// that the policy asks for, the others need only such a part of them; their bounds know how few
+/// they are.
+constexpr std::uint64_t kPart = 3;
 /// A light workload that must repeat so much of what it sends, or loses so much, is starved.
 constexpr double kStarved = 0.1;
 
@@ -174,15 +178,25 @@ class OnePath {
   }
 
  private:
+  /// All of the path, if one of its segments is fit; else nothing.
   void pair_up(const LightSamples& before, const LightSamples& after) {
+    if (!pair_up(before, after, rule_)) return;
+    VerifyRule part = rule_;
+    part.samples = rule_.samples / kPart;
+    segments_.clear();
+    (void)pair_up(before, after, part);
+  }
+
+  /// The segments that are fit by `rule`; false if none is.
+  bool pair_up(const LightSamples& before, const LightSamples& after, const VerifyRule& rule) {
     result_.coverage_before = result_.coverage_after = Share{1.0};
     std::string lacking = "no segment of its path was measured";
     for (const SegmentSamples& one : after.segments) {
       if (!belongs(one, path_)) continue;
       const SegmentSamples* other = segment_of(before, one);
-      std::string lack = other == nullptr ? "not measured before" : lack_of(*other, rule_);
+      std::string lack = other == nullptr ? "not measured before" : lack_of(*other, rule);
       if (!lack.empty() && other != nullptr) lack = "before: " + lack;
-      if (lack.empty()) lack = lack_of(one, rule_);
+      if (lack.empty()) lack = lack_of(one, rule);
       if (!lack.empty()) {
         lacking = one.name + ": " + lack;
         continue;
@@ -192,6 +206,7 @@ class OnePath {
       result_.coverage_after = std::min(result_.coverage_after, share_of(one.coverage));
     }
     if (segments_.empty()) result_.reason = lacking;
+    return !segments_.empty();
   }
 
   static void add(Bounded& sum, const QuantileBounds& part) {
@@ -391,8 +406,6 @@ Comparison joined(Comparison host, Comparison trip, const QueueMove& queue, cons
   const nanoseconds change = std::chrono::abs(trip.after.value - trip.before.value);
   const auto part =
       nanoseconds(static_cast<std::int64_t>(static_cast<double>(change.count()) * kQueueShare));
-  // Round trips contain the path on this host, if nothing else saw it.
-  if (host.packets_before == 0 && trip.effect == Effect::no_effect) return trip;
   const bool came = queue.longer > part, went = queue.shorter > part;
   const auto because = [&](Comparison one, const std::string& why) {
     one.reason += "; " + why;
@@ -422,6 +435,8 @@ Comparison joined(Comparison host, Comparison trip, const QueueMove& queue, cons
     case Effect::no_effect:
     case Effect::inconclusive: break;
   }
+  // Round trips contain the path on this host, where nothing else saw enough of it.
+  if (trip.effect == Effect::no_effect && host.effect == Effect::inconclusive) return trip;
   // The queue has moved, and the whole, which other things change too, does not show it.
   if (host.effect == Effect::harmed && came)
     return with(trip, Effect::inconclusive,

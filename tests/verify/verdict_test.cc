@@ -209,6 +209,30 @@ TEST(Verdict, WithRoundTripsAloneNoEffectCanBeSeenButNotMore) {
   EXPECT_THAT(*unfit(quick, {}, Lever::cpus), HasSubstr("no segment of its path was measured"));
 }
 
+/// Recorded: of the packets that left, 58 ms in the qdisc each, fewer than 300 were measured.
+TEST(Verdict, APathIsNotJudgedWithoutTheSegmentInWhichItWaits) {
+  const auto window = [](nanoseconds queue, int of_the_queue) {
+    LightSamples light = light_of(1, microseconds(10), 500);
+    light.segments.push_back(segment_of("qdisc", slices_of({}, queue, of_the_queue)));
+    return window_of({light});
+  };
+  const Samples slow = window(milliseconds(50), 400);
+  EXPECT_EQ(judge(slow, window(microseconds(50), 181), {}).effect, Effect::helped);
+  EXPECT_EQ(judge(window(microseconds(50), 181), slow, {}).effect, Effect::harmed);
+  EXPECT_NE(judge(slow, window(microseconds(50), 90), {}).effect, Effect::harmed)
+      << "a handful says nothing";
+}
+
+TEST(Verdict, WhereThePathSaysTooLittleUnchangedRoundTripsSayNoEffect) {
+  const VerifyRule rule{.samples = 100};
+  const Samples few = window_of({light_of(1, milliseconds(1), 120)});
+  ASSERT_EQ(judge(few, few, rule).effect, Effect::inconclusive);
+  LightSamples light = few.watched[0];
+  light.segments.push_back(
+      segment_of("round trip", slices_of({}, milliseconds(20), 3000), SegmentKind::round_trip));
+  EXPECT_EQ(judge(window_of({light}), window_of({light}), rule).effect, Effect::no_effect);
+}
+
 TEST(Verdict, WhatUntouchedWorkloadsDidTooIsTakenOff) {
   Samples before = window_of({light_of(1, milliseconds(10))}, {heavy_of(kFull)});
   Samples after = window_of({light_of(1, milliseconds(2))}, {heavy_of(kFull)});
