@@ -66,8 +66,9 @@ struct HeavySlice {
   nanoseconds length = seconds(1);
   Bytes moved;
   std::uint64_t timeouts = 0;  ///< retransmission timeouts
-  /// It wanted to send: connections that have been elephants are open, and (where it can be known)
-  /// their socket or their class had something waiting. A slice without is not compared.
+  /// It wanted to send: connections that are elephants are open, or were and are held back, and
+  /// (where it can be known) their socket or their class had something waiting. A slice without is
+  /// not compared.
   bool wanting = true;
 
   bool operator==(const HeavySlice&) const = default;

@@ -86,6 +86,12 @@ SegmentSamples round_trips(const std::vector<Look>& looks, WorkloadId workload) 
   return samples;
 }
 
+/// The network holds it back: it sends a twentieth again.
+bool held_back(const TcpHealth& later, const TcpHealth& earlier) {
+  const TcpHealth tcp = growth(later, earlier);
+  return tcp.retransmits > 0 && tcp.retransmits * 20 >= tcp.packets_sent;
+}
+
 /// Includes TCP's own waiting for its windows, which nothing of ours shortens or lengthens.
 bool is_judged(LatencySegment segment) {
   return !info_of(segment).spans_others && segment != LatencySegment::send;
@@ -148,10 +154,13 @@ Samples SampleWindow::samples() const {
       const WorkloadTotals* later = totals_of(looks_[i], now.workload);
       const WorkloadTotals* earlier = totals_of(looks_[i - 1], now.workload);
       if (later == nullptr || earlier == nullptr) continue;
+      // An elephant that is throttled to death soon counts as a mouse, and wants as before.
+      const bool wanting = (later->elephants > 0 && earlier->elephants > 0) ||
+                           (then->elephants > 0 && held_back(later->tcp, earlier->tcp));
       heavy.slices.push_back({.length = looks_[i].at - looks_[i - 1].at,
                               .moved = {growth(later->moved.count, earlier->moved.count)},
                               .timeouts = growth(later->tcp.timeouts, earlier->tcp.timeouts),
-                              .wanting = later->elephants > 0 && earlier->elephants > 0});
+                              .wanting = wanting});
     }
     samples.heavy.push_back(std::move(heavy));
   }

@@ -138,6 +138,26 @@ TEST(SampleWindow, TellsWhereElephantsWaitAndWhatIsSentAgain) {
   EXPECT_EQ(samples.watched.at(0).repeated, (std::vector<std::uint64_t>{1, 3}));
 }
 
+/// Recorded: 12 elephants throttled to 3 % of the link were mice within 5 s, and the veto saw
+/// nothing.
+TEST(SampleWindow, ElephantsHeldToATrickleWantToSendAndThoseThatStoppedDoNot) {
+  for (const std::uint64_t sent_again : {30, 1, 0}) {
+    SampleWindow window;
+    for (int second = 0; second <= 6; ++second) {
+      Look one = look(second, 10, std::chrono::microseconds(5));
+      one.workloads[1].elephants = second <= 2 ? 1 : 0;
+      const auto so_far = static_cast<std::uint64_t>(second);
+      one.workloads[1].tcp = {.packets_sent = 100 * so_far, .retransmits = sent_again * so_far};
+      window.add(std::move(one));
+    }
+    std::vector<bool> wanting;
+    for (const HeavySlice& slice : window.samples().heavy.at(0).slices)
+      wanting.push_back(slice.wanting);
+    const bool still = sent_again == 30;
+    EXPECT_EQ(wanting, (std::vector<bool>{true, true, still, still, still, still})) << sent_again;
+  }
+}
+
 TEST(SampleWindow, SaysNothingOfWhoCameMeanwhile) {
   SampleWindow window;
   Look first = look(0, 0, std::chrono::microseconds(1));
