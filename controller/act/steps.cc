@@ -26,6 +26,11 @@ std::vector<Knob> knobs_of(std::span<const RunStep> steps) {
   return knobs;
 }
 
+const HeldKnob* find_held(std::span<const HeldKnob> held, const Knob& knob) {
+  const auto found = std::ranges::find(held, knob, &HeldKnob::knob);
+  return found == held.end() ? nullptr : &*found;
+}
+
 bool is_gone(const Result<Setting>& found) {
   return !found && found.error().kind == ErrorKind::gone;
 }

@@ -20,6 +20,9 @@ Readings read_knobs(Actuator& actuator, std::span<const Knob> knobs);
 /// Each knob of the steps once.
 std::vector<Knob> knobs_of(std::span<const RunStep> steps);
 
+/// Null if it is not held.
+const HeldKnob* find_held(std::span<const HeldKnob> held, const Knob& knob);
+
 /// If the knob is set like that. What is gone together with its device is absent.
 bool reads_as(const Result<Setting>& found, const Setting& expected);
 bool is_gone(const Result<Setting>& found);

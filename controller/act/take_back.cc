@@ -45,11 +45,6 @@ std::map<Knob, Chain> chains_of(Actuator& actuator, const std::vector<RunStep>& 
   return chains;
 }
 
-const HeldKnob* find_held(std::span<const HeldKnob> held, const Knob& knob) {
-  const auto found = std::ranges::find(held, knob, &HeldKnob::knob);
-  return found == held.end() ? nullptr : &*found;
-}
-
 }  // namespace
 
 CededKnob cede(const Knob& knob, const Result<Setting>& found, std::string why,

@@ -16,11 +16,6 @@ namespace {
 
 const std::string kUndoOf = "undo of ", kAll = "all";
 
-const HeldKnob* find_held(std::span<const HeldKnob> held, const Knob& knob) {
-  const auto found = std::ranges::find(held, knob, &HeldKnob::knob);
-  return found == held.end() ? nullptr : &*found;
-}
-
 bool is_table(const Knob& knob) { return std::holds_alternative<knob::Membership>(knob); }
 
 RunStep step_of(const HeldKnob& held, Setting goal) {
