@@ -37,12 +37,15 @@ Result<Step> step_of(const knob::ThreadAffinity& knob, const Setting& before, co
   const auto* read = std::get_if<ThreadCpus>(&after);
   const auto* cpus = read != nullptr ? &read->cpus : std::get_if<CpuSet>(&after);
   if (cpus == nullptr || cpus->empty()) return no_step(knob, before, after);
-  return [knob, handles = &handles, wanted = *cpus,
-          all = read != nullptr && read->is_all()]() -> Result<void> {
+  return [knob, handles = &handles, wanted = *cpus, read_as_all = read != nullptr && read->is_all(),
+          wish = read == nullptr]() -> Result<void> {
     if (auto there = check(knob, handles->procfs); !there) return there;
-    // To ask for what its cpuset has would confine it to that when the cpuset widens.
-    if (all || ThreadCpus{.cpus = wanted, .within = own_cpuset(knob, *handles)}.is_all())
-      return free_thread_affinity(knob.tid);
+    // To wish for what its cpuset has would confine it to that when the cpuset widens. A mask that
+    // it had before us stays its mask, also if the cpuset has narrowed to less.
+    const auto covers_cpuset = [&] {
+      return ThreadCpus{.cpus = wanted, .within = own_cpuset(knob, *handles)}.is_all();
+    };
+    if (read_as_all || (wish && covers_cpuset())) return free_thread_affinity(knob.tid);
     return set_thread_affinity(knob.tid, wanted);
   };
 }

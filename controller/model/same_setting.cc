@@ -44,10 +44,12 @@ const CpuSet* cpus_of(const Setting& setting) {
   return std::get_if<CpuSet>(&setting);
 }
 
-/// If `found` is what `asked` would read as.
+/// If `found` is what `asked`, a wish or a mask of before, would read as.
 bool is_cut_from(const Setting& found, const Setting& asked) {
   const auto* thread = std::get_if<ThreadCpus>(&found);
   const auto* wanted = std::get_if<CpuSet>(&asked);
+  if (const auto* mask = std::get_if<ThreadCpus>(&asked); mask != nullptr && !mask->is_all())
+    wanted = &mask->cpus;
   return thread != nullptr && wanted != nullptr && !thread->cpus.empty() &&
          thread->cpus == common(*wanted, thread->within);
 }
@@ -73,7 +75,8 @@ bool same_setting(const Setting& a, const Setting& b) {
   }
   if (const auto* t = std::get_if<ThreadCpus>(&a)) {
     const auto& u = std::get<ThreadCpus>(b);
-    return t->cpus == u.cpus || (t->is_all() && u.is_all());
+    return t->cpus == u.cpus || (t->is_all() && u.is_all()) || is_cut_from(a, b) ||
+           is_cut_from(b, a);
   }
   if (const auto* c = std::get_if<HtbClass>(&a)) return same_class(*c, std::get<HtbClass>(b));
   if (const auto* m = std::get_if<Members>(&a)) {

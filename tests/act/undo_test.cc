@@ -195,6 +195,23 @@ TEST(Undo, OfAPartGoesBackToTheOriginalsWhateverPlansCameBetween) {
   }
 }
 
+TEST(Undo, OfAThreadOfWhichTheCpusetHasNarrowedSucceeds) {
+  Scene s;
+  const Knob thread = s.kernel.add_thread(100);
+  s.kernel.cpuset = s.kernel.cpus;
+  s.kernel.change(thread, ThreadCpus{{{0, 1, 2}}, s.kernel.cpuset});
+  Desired desired;
+  desired.wishes.push_back({.knob = thread, .setting = CpuSet{{1}}, .reason = "test"});
+  ASSERT_TRUE(s.apply(s.plan(desired)));
+  s.kernel.cpuset = {{0, 1}};
+  s.kernel.change(thread, ThreadCpus{{{1}}, s.kernel.cpuset});
+  const auto undone = s.undo();
+  ASSERT_TRUE(undone);
+  EXPECT_TRUE(undone->degraded.empty());
+  EXPECT_EQ(s.kernel.settings.at(thread), Setting(ThreadCpus{s.kernel.cpuset, s.kernel.cpuset}));
+  EXPECT_TRUE(s.journal.held_list.empty());
+}
+
 TEST(Undo, OfAPartLeavesTheRestOfAPlanThatWaitsToBeUndone) {
   SetInTurn s({});
   Desired desired = s.tree(50);

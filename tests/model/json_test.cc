@@ -99,6 +99,10 @@ TEST(SameSetting, OfCpusIsWhatTheKernelCannotTellApart) {
   EXPECT_TRUE(same_setting(ThreadCpus{one, cpuset}, some)) << "CPU 3 is not in the cpuset";
   EXPECT_TRUE(same_setting(some, ThreadCpus{one, cpuset}));
   EXPECT_FALSE(same_setting(ThreadCpus{one, all}, some)) << "somebody asked for less";
+  EXPECT_TRUE(same_setting(ThreadCpus{one, cpuset}, ThreadCpus{some, all})) << "of a cpuset before";
+  EXPECT_TRUE(same_setting(ThreadCpus{some, all}, ThreadCpus{one, cpuset}));
+  EXPECT_FALSE(same_setting(ThreadCpus{one, all}, ThreadCpus{some, all}));
+  EXPECT_FALSE(same_setting(ThreadCpus{one, all}, ThreadCpus{cpuset, cpuset})) << "that was all";
   EXPECT_FALSE(same_setting(ThreadCpus{some, all}, one));
   EXPECT_FALSE(same_setting(ThreadCpus{{{0}}, cpuset}, CpuSet{{3}}));
 }

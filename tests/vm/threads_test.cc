@@ -162,6 +162,20 @@ TEST_F(ThreadsOnKernel, AWorkerThatWasPutBackFollowsItsCpusetAsIfNothingHadBeen)
   EXPECT_EQ(read(knob), all_of("0-3")) << "all of a cpuset is no pin";
 }
 
+TEST_F(ThreadsOnKernel, AMaskOfBeforeIsPutBackAlsoIfTheCpusetIsNarrowerNow) {
+  start();
+  const Knob knob = worker();
+  write(knob, read(knob), cpus("0-2"));
+  const Setting original = read(knob);
+  write(knob, original, cpus("1"));
+  set_cpuset("0-1");
+  write(knob, read(knob), original);
+  EXPECT_TRUE(same_setting(read(knob), original)) << to_text(read(knob));
+  set_cpuset("0-3");
+  // Older ones keep no thread's own mask (OldKernelsForgetAPinWhenTheCpusetChanges).
+  EXPECT_EQ(read(knob), kernel_version() < std::pair(6, 2) ? all_of("0-3") : original);
+}
+
 TEST_F(ThreadsOnKernel, ACpuThatWasOfflineWhenItWasReadIsNotLost) {
   start();
   const Knob knob = worker();
