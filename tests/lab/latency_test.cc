@@ -13,6 +13,7 @@ TEST(Latency, PercentilesAreMeasuredValuesByNearestRank) {
   EXPECT_EQ(summarise(samples), (LatencySummary{.count = 1000,
                                                 .p50 = microseconds(500),
                                                 .p90 = microseconds(900),
+                                                .p95 = microseconds(950),
                                                 .p99 = microseconds(990),
                                                 .p999 = microseconds(999),
                                                 .max = microseconds(1000)}));

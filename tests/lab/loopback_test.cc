@@ -193,6 +193,23 @@ TEST_F(Loopback, TheServerCountsDatagrams) {
   EXPECT_GE(report->bytes, report->datagrams_sent * 1400 * 8 / 10);
 }
 
+TEST_F(Loopback, DatagramsComeFromThePortsThatWereAskedFor) {
+  BulkOptions options{.dial = to("127.0.0.1", Transport::udp),
+                      .udp_rate = {20'000'000},
+                      .from_ports = {20'001, 20'003},
+                      .timing = {.seconds = 0.1}};
+  const auto report = run_bulk(options);
+  ASSERT_TRUE(report) << report.error().text;
+  EXPECT_EQ(report->flows_started, 2u);
+  auto taken = options.dial;
+  taken.from_port = 20'003;
+  const auto other = dial(taken);
+  ASSERT_TRUE(other) << other.error().text;
+  const auto refused = run_bulk(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().text, "bind to port 20003: Address already in use");
+}
+
 TEST_F(Loopback, AStrangersBytesEndTheConnectionAndHarmNobody) {
   auto fd = dial(to("127.0.0.1"));
   ASSERT_TRUE(fd);

@@ -96,6 +96,9 @@ void add_bulk(CLI::App& app, CommandLine& line) {
   bulk->add_flag("--download", line.download);
   bulk->add_flag("--udp", line.udp);
   bulk->add_option("--rate", line.rate, "UDP: of all flows together, such as \"50 Mbit\"");
+  bulk->add_option("--from-ports", line.bulk.from_ports,
+                   "UDP: a flow from each of these, such as 20001,20007")
+      ->delimiter(',');
   bulk->add_option("--out", line.out, "JSON; default: standard output");
 }
 

@@ -245,12 +245,16 @@ class DatagramBulk {
 };
 
 Result<> DatagramBulk::open_flows() {
-  for (unsigned i = 0; i < options_.flows; ++i) {
-    auto fd = dial(options_.dial);
+  std::vector<std::uint16_t> ports = options_.from_ports;
+  if (ports.empty()) ports.resize(options_.flows);
+  for (const std::uint16_t port : ports) {
+    Dial from = options_.dial;
+    from.from_port = port;
+    auto fd = dial(from);
     if (!fd) return std::unexpected(fd.error());
     flows_.push_back(std::move(*fd));
   }
-  report_.flows_started = options_.flows;
+  report_.flows_started = flows_.size();
   return loop_.watch(flows_.front().get(), EPOLLIN, [this](std::uint32_t) { receive_answer(); });
 }
 
@@ -324,6 +328,8 @@ Result<BulkReport> run_bulk(const BulkOptions& options) {
                                         std::to_string(sizeof(MessageHeader)) + " (the header)");
   auto loop = EventLoop::open();
   if (!loop) return std::unexpected(loop.error());
+  if (options.dial.transport == Transport::tcp && !options.from_ports.empty())
+    return fail(ErrorKind::invalid, "--from-ports is for --udp");
   if (options.dial.transport == Transport::tcp) return Bulk(options, std::move(*loop)).run();
   if (options.udp_rate.bits_per_second == 0)
     return fail(ErrorKind::invalid, "--udp wants a --rate, such as \"50 Mbit\"");

@@ -21,6 +21,8 @@ struct BulkOptions {
   std::uint64_t bytes_per_flow = 0;  ///< after so many a flow ends and another begins; 0: never
   Direction direction = Direction::upload;
   BitRate udp_rate{};  ///< of all flows together
+  /// UDP: a flow from each of these, instead of `flows`; what chooses their receive queue.
+  std::vector<std::uint16_t> from_ports;
   milliseconds interval{100};
   Timing timing;
 };

@@ -35,6 +35,7 @@ LatencySummary summarise(std::vector<nanoseconds> samples) {
   return {.count = samples.size(),
           .p50 = rank_of(samples, 0.5),
           .p90 = rank_of(samples, 0.9),
+          .p95 = rank_of(samples, 0.95),
           .p99 = rank_of(samples, 0.99),
           .p999 = rank_of(samples, 0.999),
           .max = samples.back()};
@@ -44,6 +45,7 @@ nlohmann::ordered_json to_json(const LatencySummary& summary) {
   return {{"count", summary.count},
           {"p50_us", microseconds(summary.p50)},
           {"p90_us", microseconds(summary.p90)},
+          {"p95_us", microseconds(summary.p95)},
           {"p99_us", microseconds(summary.p99)},
           {"p999_us", microseconds(summary.p999)},
           {"max_us", microseconds(summary.max)}};

@@ -15,7 +15,7 @@ namespace ankus::traffic {
 /// Nearest-rank percentiles: each is a latency that was really measured.
 struct LatencySummary {
   std::uint64_t count = 0;
-  nanoseconds p50{}, p90{}, p99{}, p999{}, max{};
+  nanoseconds p50{}, p90{}, p95{}, p99{}, p999{}, max{};
   bool operator==(const LatencySummary&) const = default;
 };
 

@@ -47,6 +47,24 @@ nanoseconds realtime_ahead() {
   return ahead;
 }
 
+Result<> bind_port(int fd, int family, std::uint16_t port) {
+  Endpoint any;
+  if (family == AF_INET6) {
+    auto* address = reinterpret_cast<sockaddr_in6*>(&any.address);
+    address->sin6_family = AF_INET6;
+    address->sin6_port = htons(port);
+    any.length = sizeof *address;
+  } else {
+    auto* address = reinterpret_cast<sockaddr_in*>(&any.address);
+    address->sin_family = AF_INET;
+    address->sin_port = htons(port);
+    any.length = sizeof *address;
+  }
+  if (bind(fd, reinterpret_cast<const sockaddr*>(&any.address), any.length) != 0)
+    return fail_errno("bind to port " + std::to_string(port));
+  return {};
+}
+
 // A dual-stack socket, or IPv4 alone where the kernel has no IPv6.
 Result<UniqueFd> bound_socket(int type, std::uint16_t port, Families families) {
   UniqueFd fd(socket(AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -64,20 +82,8 @@ Result<UniqueFd> bound_socket(int type, std::uint16_t port, Families families) {
   if (auto reuse = set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"); !reuse)
     return std::unexpected(reuse.error());
 
-  Endpoint any;
-  if (v6) {
-    auto* address = reinterpret_cast<sockaddr_in6*>(&any.address);
-    address->sin6_family = AF_INET6;
-    address->sin6_port = htons(port);
-    any.length = sizeof *address;
-  } else {
-    auto* address = reinterpret_cast<sockaddr_in*>(&any.address);
-    address->sin_family = AF_INET;
-    address->sin_port = htons(port);
-    any.length = sizeof *address;
-  }
-  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&any.address), any.length) != 0)
-    return fail_errno("bind to port " + std::to_string(port));
+  if (auto bound = bind_port(fd.get(), v6 ? AF_INET6 : AF_INET, port); !bound)
+    return std::unexpected(bound.error());
   return fd;
 }
 
@@ -135,6 +141,9 @@ Result<UniqueFd> dial(const Dial& dial) {
     if (auto set = set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY"); !set)
       return std::unexpected(set.error());
   }
+  if (dial.from_port != 0)
+    if (auto bound = bind_port(fd.get(), dial.to.address.ss_family, dial.from_port); !bound)
+      return std::unexpected(bound.error());
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&dial.to.address), dial.to.length) != 0 &&
       errno != EINPROGRESS)
     return fail_errno("connect to " + to_text(dial.to));

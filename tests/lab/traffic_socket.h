@@ -31,6 +31,7 @@ struct Dial {
   Endpoint to;
   Transport transport = Transport::tcp;
   std::string congestion = "cubic";
+  std::uint16_t from_port = 0;  ///< 0: any
 };
 
 /// A nonblocking socket whose connection is under way (writable once it stands or has failed).
