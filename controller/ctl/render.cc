@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "ctl/render_host.h"
 #include "ctl/render_latency.h"
 #include "ctl/reply.h"
 
@@ -160,6 +161,8 @@ std::string render_status(const json& reply, Style style) {
   if (!list_of(reply, "sensors").empty())
     text += section("Sensors", style) + sensors_table(reply, style);
   if (!list_of(reply, "links").empty()) text += section("Links", style) + links_table(reply, style);
+  if (!list_of(reply, "queues").empty())
+    text += section("Receive queues", style) + busiest_queues_table(reply, style);
   const auto held = list_of(reply, "held").size();
   text += section(held > 0 ? "In force (" + std::to_string(held) + ")"
                   : list_of(reply, "ceded").empty()

@@ -132,6 +132,34 @@ bool is_worth_showing(const json& device) {
                              [](const json& row) { return !text_of(row, "rps", "").empty(); });
 }
 
+constexpr std::size_t kBars = 16;
+
+/// "▂▁█▁": a bar for each queue, against the busiest; of many queues one for the most of some.
+std::string bars(const std::vector<double>& rates) {
+  const double most = rates.empty() ? 0 : *std::ranges::max_element(rates);
+  const std::size_t together = (rates.size() + kBars - 1) / kBars;
+  std::string text;
+  for (std::size_t i = 0; i < rates.size(); i += together) {
+    const auto first = rates.begin() + static_cast<std::ptrdiff_t>(i);
+    const auto count = std::min(together, rates.size() - i);
+    const double rate = *std::max_element(first, first + static_cast<std::ptrdiff_t>(count));
+    constexpr std::array kHeights{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+    const double height = most > 0 ? std::clamp(rate / most, 0.0, 1.0) * 7 : 0;
+    text += kHeights[static_cast<std::size_t>(std::lround(height))];
+  }
+  return text;
+}
+
+/// "rx 2, 412k/s → IRQ 34 → CPU 2  ██████░░░░  61%".
+std::string way_of(const json& busiest, Style style) {
+  if (!busiest.is_object()) return "nothing was received";
+  std::string text = "rx " + text_of(busiest, "queue");
+  if (const std::string irq = text_of(busiest, "irq", ""); !irq.empty()) text += " → IRQ " + irq;
+  if (const std::string cpus = text_of(busiest, "cpus", ""); !cpus.empty())
+    text += " → CPU " + cpus + "  " + meter(busiest, "busy", style);
+  return text;
+}
+
 bool is_of(const json& row, const std::string& what) {
   return what.empty() || text_of(row, "workload", "") == what ||
          text_of(row, "workload_id", "") == what ||
@@ -171,6 +199,25 @@ std::string render_queues(const json& reply, Style style) {
     text += section("Threads", style) + to_text(without_empty_columns(std::move(table)), style);
   }
   return text;
+}
+
+std::string busiest_queues_table(const json& reply, Style style) {
+  Table table{.columns = {{"NAME"},
+                          {"RX QUEUES", Align::right},
+                          {"PACKETS/S", Align::right},
+                          {"EACH"},
+                          {"BUSIEST"}}};
+  for (const json& device : list_of(reply, "queues")) {
+    std::vector<double> rates;
+    double all = 0;
+    for (const json& rate : list_of(device, "packets_per_second")) {
+      rates.push_back(rate.is_number() ? std::max(rate.get<double>(), 0.0) : 0);
+      all += rates.back();
+    }
+    table.rows.push_back({text_of(device, "name"), std::to_string(rates.size()), scaled(all, ""),
+                          bars(rates), way_of(field(device, "busiest"), style)});
+  }
+  return to_text(table, style, "  ");
 }
 
 std::string render_tcp(const json& reply, const std::string& what, std::size_t limit, Style style) {

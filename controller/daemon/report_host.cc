@@ -2,6 +2,7 @@
 #include "daemon/report_host.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace ankus::report {
 namespace {
@@ -61,19 +62,28 @@ json irq(const QueueIrq& irq) {
   return row;
 }
 
+/// Of each receive queue, by whichever counter there is.
+std::vector<double> packets_per_second(const DeviceQueues& queues) {
+  std::vector<double> rates(queues.receive.size());
+  if (queues.table && queues.table->queues.size() == queues.buckets.size())
+    for (std::size_t i = 0; i < queues.buckets.size(); ++i)
+      if (const std::uint32_t queue = queues.table->queues[i]; queue < rates.size())
+        rates[queue] += queues.buckets[i].packets_per_second;
+  for (std::size_t i = 0; i < rates.size(); ++i)
+    rates[i] = std::max(rates[i], queues.receive[i].packets_per_second);
+  return rates;
+}
+
 json device(const DeviceQueues& queues) {
   json receive = json::array(), transmit = json::array(), irqs = json::array();
   std::vector<std::uint32_t> entries(queues.receive.size());
-  std::vector<double> loads(queues.receive.size());
   if (queues.table)
-    for (std::size_t i = 0; i < queues.table->queues.size(); ++i)
-      if (const std::uint32_t queue = queues.table->queues[i]; queue < entries.size()) {
-        ++entries[queue];
-        if (i < queues.buckets.size()) loads[queue] += queues.buckets[i].packets_per_second;
-      }
+    for (const std::uint32_t queue : queues.table->queues)
+      if (queue < entries.size()) ++entries[queue];
+  const std::vector<double> rates = packets_per_second(queues);
   for (std::size_t i = 0; i < queues.receive.size(); ++i) {
     json row{{"queue", i},
-             {"packets_per_second", std::max(queues.receive[i].packets_per_second, loads[i])},
+             {"packets_per_second", rates[i]},
              {"rps", cpu_list_text(queues.receive[i].rps)}};
     if (queues.table) row["entries"] = entries[i];
     receive.push_back(std::move(row));
@@ -112,6 +122,27 @@ json queues(const Snapshot& snapshot, bool irqbalance) {
           {"irqbalance", irqbalance},
           {"devices", std::move(devices)},
           {"threads", std::move(threads)}};
+}
+
+json busiest_queues(const Snapshot& snapshot) {
+  json devices = json::array();
+  for (const DeviceQueues& queues : snapshot.queues) {
+    if (queues.irqs.empty() && queues.receive.size() < 2) continue;
+    const std::vector<double> rates = packets_per_second(queues);
+    json row{{"name", queues.device.name}, {"packets_per_second", rates}};
+    const auto most = std::ranges::max_element(rates);
+    if (most != rates.end() && *most > 0) {
+      const auto queue = static_cast<std::uint32_t>(most - rates.begin());
+      const CpuSet cpus = queues.serving(queue);
+      json busiest{{"queue", queue}, {"cpus", cpu_list_text(cpus)}};
+      const auto irq = std::ranges::find(queues.irqs, queue, &QueueIrq::receive_queue);
+      if (irq != queues.irqs.end()) busiest["irq"] = irq->number;
+      if (const auto busy = snapshot.host.topology.busy_of(cpus)) busiest["busy"] = busy->of_one;
+      row["busiest"] = std::move(busiest);
+    }
+    devices.push_back(std::move(row));
+  }
+  return devices;
 }
 
 json latency(const LatencyReading& reading, const Snapshot& snapshot,

@@ -13,6 +13,8 @@ namespace ankus::report {
 
 /// CPUs, devices with their queues and interrupts, threads.
 nlohmann::json queues(const Snapshot& snapshot, bool irqbalance);
+/// Of each NIC, what its receive queues bring, and who serves the one that brings most: for status.
+nlohmann::json busiest_queues(const Snapshot& snapshot);
 /// `left`: until the window is over; none: it is.
 nlohmann::json latency(const LatencyReading& reading, const Snapshot& snapshot,
                        std::optional<nanoseconds> left);

@@ -198,6 +198,9 @@ json Requests::status() {
     links.push_back(std::move(row));
   }
   body["links"] = std::move(links);
+  // Of the last look, if there is one: to look for status' sake alone would cost too much.
+  if (json queues = report::busiest_queues(snapshot); !queues.empty())
+    body["queues"] = std::move(queues);
   const auto problem = parts_.journal.history_problem();
   const MonotonicTime now = parts_.clock.monotonic();
   if (const std::string trial = parts_.controller.trials().status(now); !trial.empty())

@@ -57,6 +57,9 @@ struct DeviceQueues {
   std::vector<BucketLoad> buckets;   ///< as many as the table has entries; empty: not measured
   std::vector<QueueIrq> irqs;
 
+  /// The CPUs to which a receive queue's interrupts go, else may go; empty: not known.
+  CpuSet serving(std::uint32_t receive_queue) const;
+
   bool operator==(const DeviceQueues&) const = default;
 };
 

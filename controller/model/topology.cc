@@ -19,4 +19,16 @@ CpuSet Topology::usable_on_node(std::int32_t node) const {
   return common(local, usable());
 }
 
+std::optional<Share> Topology::busy_of(const CpuSet& some) const {
+  double sum = 0;
+  std::size_t count = 0;
+  for (const Cpu& cpu : cpus)
+    if (some.contains(cpu.number)) {
+      sum += cpu.busy.of_one;
+      ++count;
+    }
+  if (count == 0) return std::nullopt;
+  return Share{sum / static_cast<double>(count)};
+}
+
 }  // namespace ankus

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/cpu_set.h"
@@ -35,6 +36,8 @@ struct Topology {
   CpuSet usable() const;
   /// Of the usable ones, those of a NUMA node; all usable ones for a negative node ("none").
   CpuSet usable_on_node(std::int32_t node) const;
+  /// How busy these CPUs are on average; none if none of them is online.
+  std::optional<Share> busy_of(const CpuSet& some) const;
 
   bool operator==(const Topology&) const = default;
 };

@@ -12,23 +12,6 @@ namespace {
 
 constexpr std::string_view kWhat = "balance receive queues of";
 
-/// How busy the CPUs are that serve a receive queue; none if which they are is not known.
-std::optional<Share> busy_of(const Topology& topology, const DeviceQueues& device,
-                             std::uint32_t queue) {
-  CpuSet serving;
-  for (const QueueIrq& irq : device.irqs)
-    if (irq.receive_queue == queue)
-      serving = united(serving, irq.effective.empty() ? irq.affinity : irq.effective);
-  double sum = 0;
-  std::size_t count = 0;
-  for (const Cpu& cpu : topology.cpus)
-    if (serving.contains(cpu.number)) {
-      sum += cpu.busy.of_one;
-      ++count;
-    }
-  return count == 0 ? std::nullopt : std::optional(Share{sum / static_cast<double>(count)});
-}
-
 bool fits(const Indirection& held, const DeviceQueues& device) {
   return held.queues.size() == device.table->queues.size() &&
          std::ranges::all_of(held.queues,
@@ -90,7 +73,7 @@ void add_device(const Snapshot& snapshot, const Target& target, Desired& desired
                        .min_gain = wanted.min_gain,
                        .elephant_queues = wanted.elephant_queues};
     for (std::uint32_t queue = 0; queue < input.queues; ++queue)
-      input.busy.push_back(busy_of(snapshot.host.topology, device, queue));
+      input.busy.push_back(snapshot.host.topology.busy_of(device.serving(queue)));
     balanced = balance(input);
   }
   if (balanced.table)

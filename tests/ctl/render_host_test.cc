@@ -104,6 +104,35 @@ TEST(RenderQueues, SurvivesAReplyThatIsNotAsDocumented) {
   EXPECT_THAT(render_queues(reply, kPlain), Not(HasSubstr("\033")));
 }
 
+TEST(BusiestQueues, ShowsManyQueuesInAHundredColumns) {
+  json rates = json::array();
+  for (int queue = 0; queue < 128; ++queue) rates.push_back(queue == 77 ? 1'234'567 : queue * 100);
+  const json reply{{"queues",
+                    {{{"name", "enp129s0f1np1"},
+                      {"packets_per_second", rates},
+                      {"busiest", {{"queue", 77}, {"irq", 1234}, {"cpus", "127"}, {"busy", 1}}}}}}};
+  const std::string text = busiest_queues_table(reply, kPlain);
+  EXPECT_EQ(text,
+            "  NAME           RX QUEUES  PACKETS/S  EACH              BUSIEST\n"
+            "  enp129s0f1np1        128      2.04M  ▁▁▁▁▁▁▁▁▁█▁▁▁▁▁▁  rx 77 → IRQ 1234 → CPU 127  "
+            "██████████ 100%\n");
+  EXPECT_LE(width_of(text.substr(text.find('\n') + 1)), 101u);
+}
+
+TEST(BusiestQueues, LeavesOutWhatIsNotKnown) {
+  const auto way = [](json busiest) {
+    const std::string text = busiest_queues_table(
+        {{"queues", {{{"name", "n"}, {"packets_per_second", {5, "x"}}, {"busiest", busiest}}}}},
+        kPlain);
+    return text.substr(text.find("█▁") + std::string("█▁    ").size());
+  };
+  EXPECT_EQ(way({{"queue", 0}}), "rx 0\n");
+  EXPECT_EQ(way({{"queue", 0}, {"cpus", ""}}), "rx 0\n");
+  EXPECT_EQ(way({{"queue", 0}, {"irq", 3}, {"cpus", "0-3"}}), "rx 0 → IRQ 3 → CPU 0-3  -\n");
+  EXPECT_THAT(busiest_queues_table({{"queues", {1, {{"packets_per_second", 7}}}}}, kPlain),
+              HasSubstr("nothing was received"));
+}
+
 const json kTcp = json::parse(R"json({
   "total": 3,
   "workloads": [

@@ -35,6 +35,9 @@ TEST(RenderStatus, ShowsStateSensorsLinksAndWhatIsHeld) {
   "links": [
     {"name": "eth0", "rate_bits_per_second": 10000000000, "managed": true},
     {"name": "wg0", "managed": false, "refusal": "protected"}],
+  "queues": [
+    {"name": "eth0", "packets_per_second": [98000, 3, 412000, 52000], "busiest": {"queue": 2, "irq": 34, "cpus": "2", "busy": 0.612}},
+    {"name": "eth1", "packets_per_second": [0, 0]}],
   "held": [
     {"id": "a-3f9c2e1b", "plan": "p-81d0c4aa", "knob": "class 7a8c:10 on eth0", "before": "absent", "now": "rate 6 Gbit", "since": "2025-06-01T12:00:00Z", "reason": "rule \"mice first\""}],
   "ceded": [
@@ -62,6 +65,11 @@ Links
   NAME         RATE  MANAGED
   eth0  10.0 Gbit/s  yes
   wg0             -  no: protected
+
+Receive queues
+  NAME  RX QUEUES  PACKETS/S  EACH  BUSIEST
+  eth0          4       562k  ▃▁█▂  rx 2 → IRQ 34 → CPU 2  ██████░░░░  61%
+  eth1          2          0  ▁▁    nothing was received
 
 In force (1)
   ID          PLAN        SINCE                 WHAT                   NOW          BEFORE  REASON

@@ -127,5 +127,27 @@ TEST(ReportQueues, TellsWhatTheTableSendsToEachQueue) {
   expect_documented(reply, documentation());
 }
 
+TEST(ReportQueues, TellsStatusWhoServesTheBusiestQueueOfEachNic) {
+  Snapshot snapshot;
+  snapshot.host.topology.cpus = {Cpu{.number = 0, .busy = Share{0.5}},
+                                 Cpu{.number = 1, .busy = Share{0.1}}};
+  DeviceQueues eth0{.device = {.name = "eth0"}}, veth{.device = {.name = "veth1"}};
+  eth0.receive = {{.packets_per_second = 7}, {.packets_per_second = 30}};
+  eth0.irqs = {QueueIrq{.number = 45, .receive_queue = 0, .effective = CpuSet{{0}}},
+               QueueIrq{.number = 46, .receive_queue = 1, .affinity = CpuSet{{0, 1}}}};
+  veth.receive.resize(1);
+  DeviceQueues idle = eth0;
+  idle.device.name = "idle";
+  idle.receive = {{}, {}};
+  snapshot.queues = {veth, eth0, idle};
+  const json reply = report::busiest_queues(snapshot);
+  ASSERT_EQ(reply.size(), 2u) << "a device of one queue without an interrupt says nothing";
+  EXPECT_EQ(reply[0]["packets_per_second"], (json{7.0, 30.0}));
+  EXPECT_EQ(reply[0]["busiest"], (json{{"queue", 1}, {"irq", 46}, {"cpus", "0-1"}, {"busy", 0.3}}));
+  EXPECT_FALSE(reply[1].contains("busiest"));
+  expect_documented({{"queues", reply}}, documentation());
+  EXPECT_EQ(report::busiest_queues({}), json::array());
+}
+
 }  // namespace
 }  // namespace ankus
