@@ -13,7 +13,7 @@ static_assert(static_cast<int>(Weight::light) == ANKUS_LIGHT &&
 /// takes, several times for each plan.
 Result<Members> read_members(int map) {
   const auto rows =
-      bpf::MappedArray<ankus_member>::open(map, ANKUS_MAX_WORKLOADS, bpf::Access::read);
+      bpf::MappedArray<const ankus_member>::open(map, ANKUS_MAX_WORKLOADS, bpf::Access::read);
   if (!rows) return with_context("read the membership map", rows.error());
   Members members;
   for (std::uint32_t id = 0; id < ANKUS_MAX_WORKLOADS; ++id) {

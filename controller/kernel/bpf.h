@@ -3,6 +3,7 @@
 
 #include <bpf/libbpf.h>
 
+#include <cassert>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -129,12 +130,14 @@ class Map {
   int fd_;
 };
 
-/// The rows of a BPF_F_MMAPABLE array: reading them costs no system call.
+/// The rows of a BPF_F_MMAPABLE array: reading them costs no system call. Of a constant Value if
+/// opened for reading: to write there would be a fault.
 template <class Value>
   requires std::is_trivially_copyable_v<Value>
 class MappedArray {
  public:
   static Result<MappedArray> open(int map, std::uint32_t rows, Access access) {
+    assert(std::is_const_v<Value> == (access == Access::read));
     auto memory = map_into_memory(map, rows * kStride, access);
     if (!memory) return std::unexpected(memory.error());
     MappedArray array;

@@ -19,13 +19,11 @@ namespace {
 // Attributes of RSS_GET and RSS_SET (linux/ethtool_netlink.h since 6.3).
 enum : std::uint16_t {
   kRssHeader = 1,
-  kRssContext = 2,
   kRssFunction = 3,
   kRssTable = 4,
   kRssKey = 5,
   kRssTransformation = 6,
 };
-static_assert(ETHTOOL_MSG_CHANNELS_GET == static_cast<int>(EthtoolCommand::channels_get));
 constexpr std::size_t kRxfhWords = sizeof(ethtool_rxfh) / sizeof(std::uint32_t);
 // A driver may answer the first question with any size; no NIC is near these.
 constexpr std::uint32_t kTableLimit = 1 << 16, kKeyLimit = 1 << 12;
@@ -110,10 +108,6 @@ NetlinkMessage rss_set_request(std::uint16_t family, const std::string& device,
   return message;
 }
 
-NetlinkMessage channels_request(std::uint16_t family, const std::string& device) {
-  return request(family, EthtoolCommand::channels_get, device);
-}
-
 std::optional<Rss> parse_rss(std::span<const std::byte> message) {
   if (!body_of<genlmsghdr>(message)) return std::nullopt;
   Rss rss;
@@ -127,31 +121,6 @@ std::optional<Rss> parse_rss(std::span<const std::byte> message) {
           static_cast<std::uint8_t>(value_in<std::uint32_t>(attribute.payload).value_or(0));
   }
   return rss;
-}
-
-std::optional<std::uint32_t> parse_rss_context(std::span<const std::byte> message) {
-  if (!body_of<genlmsghdr>(message)) return std::nullopt;
-  for (const NetlinkAttribute& attribute : attributes_of(message, sizeof(genlmsghdr)))
-    if (attribute.type == kRssContext) return value_in<std::uint32_t>(attribute.payload);
-  return 0;
-}
-
-std::optional<Channels> parse_channels(std::span<const std::byte> message) {
-  if (!body_of<genlmsghdr>(message)) return std::nullopt;
-  Channels channels;
-  for (const NetlinkAttribute& attribute : attributes_of(message, sizeof(genlmsghdr))) {
-    const std::uint32_t value = value_in<std::uint32_t>(attribute.payload).value_or(0);
-    switch (attribute.type) {
-      case ETHTOOL_A_CHANNELS_RX_MAX: channels.max_receive = value; break;
-      case ETHTOOL_A_CHANNELS_TX_MAX: channels.max_transmit = value; break;
-      case ETHTOOL_A_CHANNELS_COMBINED_MAX: channels.max_combined = value; break;
-      case ETHTOOL_A_CHANNELS_RX_COUNT: channels.receive = value; break;
-      case ETHTOOL_A_CHANNELS_TX_COUNT: channels.transmit = value; break;
-      case ETHTOOL_A_CHANNELS_COMBINED_COUNT: channels.combined = value; break;
-      default: break;
-    }
-  }
-  return channels;
 }
 
 namespace {
@@ -257,17 +226,6 @@ Result<Rss> Ethtool::rss(const std::string& device) {
   return rss;
 }
 
-Result<std::vector<std::uint32_t>> Ethtool::rss_contexts(const std::string& device) {
-  if (family_ == 0) return fail(ErrorKind::unsupported, "the kernel has no ethtool netlink");
-  const auto answers = netlink_.dump(rss_request(family_, device));
-  if (!answers) return with_context(device + ": RSS_GET", answers.error());
-  std::vector<std::uint32_t> contexts;
-  for (const NetlinkMessage& message : *answers)
-    if (const auto context = parse_rss_context(message); context.value_or(0) != 0)
-      contexts.push_back(*context);
-  return contexts;
-}
-
 Result<std::uint32_t> Ethtool::receive_queues(const std::string& device) {
   ethtool_rxnfc rings{};
   rings.cmd = ETHTOOL_GRXRINGS;
@@ -290,25 +248,6 @@ Result<void> Ethtool::set_table(const std::string& device, std::span<const std::
   auto done = call(device, words.data(), "ETHTOOL_SRSSH");
   if (done && tried) writes_by_netlink_ = false;
   return done;
-}
-
-Result<Channels> Ethtool::channels(const std::string& device) {
-  if (family_ != 0) {
-    const auto answer = netlink_.get(channels_request(family_, device));
-    if (!answer) return with_context(device + ": CHANNELS_GET", answer.error());
-    for (const NetlinkMessage& message : *answer)
-      if (auto channels = parse_channels(message)) return *channels;
-  }
-  ethtool_channels channels{};
-  channels.cmd = ETHTOOL_GCHANNELS;
-  if (auto done = call(device, &channels, "ETHTOOL_GCHANNELS"); !done)
-    return std::unexpected(done.error());
-  return Channels{.receive = channels.rx_count,
-                  .transmit = channels.tx_count,
-                  .combined = channels.combined_count,
-                  .max_receive = channels.max_rx,
-                  .max_transmit = channels.max_tx,
-                  .max_combined = channels.max_combined};
 }
 
 Result<std::string> Ethtool::driver(const std::string& device) {

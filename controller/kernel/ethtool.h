@@ -24,13 +24,6 @@ struct Rss {
   bool operator==(const Rss&) const = default;
 };
 
-/// How many queues there are now and at most (ethtool(8) -l). Combined ones do both.
-struct Channels {
-  std::uint32_t receive = 0, transmit = 0, combined = 0;
-  std::uint32_t max_receive = 0, max_transmit = 0, max_combined = 0;
-  bool operator==(const Channels&) const = default;
-};
-
 /// A counter of the driver's own (ethtool(8) -S).
 struct DriverCounter {
   std::string name;
@@ -51,7 +44,7 @@ bool is_default_table(std::span<const std::uint32_t> table, std::uint32_t queues
 // ---- Messages are values ----
 
 /// Numbers of linux/ethtool_netlink.h, which is older on Debian 12 than the kernels that we meet.
-enum class EthtoolCommand : std::uint8_t { channels_get = 17, rss_get = 38, rss_set = 48 };
+enum class EthtoolCommand : std::uint8_t { rss_get = 38, rss_set = 48 };
 
 NetlinkMessage family_request(const std::string& name);
 /// Generic netlink's number for a family, from the answer to family_request.
@@ -61,11 +54,7 @@ NetlinkMessage rss_request(std::uint16_t family, const std::string& device);
 /// An empty table resets it.
 NetlinkMessage rss_set_request(std::uint16_t family, const std::string& device,
                                std::span<const std::uint32_t> table);
-NetlinkMessage channels_request(std::uint16_t family, const std::string& device);
 std::optional<Rss> parse_rss(std::span<const std::byte> message);
-/// Of an answer to a dump of rss_request: the context that it is about, 0 for the main one.
-std::optional<std::uint32_t> parse_rss_context(std::span<const std::byte> message);
-std::optional<Channels> parse_channels(std::span<const std::byte> message);
 
 /// struct ethtool_rxfh with what follows it, for ETHTOOL_GRSSH and ETHTOOL_SRSSH, in 32-bit words.
 std::vector<std::uint32_t> rxfh_get(std::size_t table_size, std::size_t key_size);
@@ -85,8 +74,6 @@ class Ethtool {
   static Result<Ethtool> open();
 
   Result<Rss> rss(const std::string& device);
-  /// The additional contexts; unsupported before 6.11, where nobody lists them.
-  Result<std::vector<std::uint32_t>> rss_contexts(const std::string& device);
   /// How many receive queues a table may name (ETHTOOL_GRXRINGS).
   Result<std::uint32_t> receive_queues(const std::string& device);
   /// The table must have the driver's size.
@@ -94,7 +81,6 @@ class Ethtool {
   /// Back to the default: the kernel then counts the table as nobody's, and makes a new one
   /// whenever the number of queues changes.
   Result<void> reset_table(const std::string& device) { return set_table(device, {}); }
-  Result<Channels> channels(const std::string& device);
   /// "virtio_net", "igb", "veth", "tun", ...
   Result<std::string> driver(const std::string& device);
   Result<std::vector<DriverCounter>> counters(const std::string& device);

@@ -55,12 +55,6 @@ TEST(EthtoolMessages, TellTableAndKey) {
   EXPECT_EQ(virtio[0].table, default_table(128, 4));
   EXPECT_THAT(virtio[0].key, SizeIs(40));
   EXPECT_EQ(virtio[0].function, 1U) << "Toeplitz";
-  EXPECT_EQ(parse_rss_context(recorded("rss-virtio")[0]), 0U) << "the main one has no number";
-}
-
-TEST(EthtoolMessages, TellChannels) {
-  EXPECT_THAT(parsed("channels-igb", parse_channels),
-              ElementsAre(Channels{.combined = 4, .max_combined = 8}));
 }
 
 TEST(EthtoolMessages, AskAndSet) {
