@@ -17,6 +17,8 @@
 #include "sense/attachments.h"
 #include "sense/bucket_counts.h"
 #include "sense/queues.h"
+#include "vm/fake_vm.h"
+#include "vm/found_threads.h"
 #include "vm/nic_wire.h"
 
 namespace ankus {
@@ -96,6 +98,32 @@ class Nic : public testing::Test {
                "/proc/irq/*/smp_affinity")
         .output;
   }
+  /// The threads of a VM and of nic0's queues, for as long as it lives.
+  struct Threads {
+    Threads() {
+      EXPECT_EQ(run("modprobe -a tun vhost_net && mkdir /sys/fs/cgroup/ankus-nic-test").code, 0);
+      vm.emplace(FakeVm::Options{.cgroup = "/sys/fs/cgroup/ankus-nic-test"});
+      EXPECT_EQ(vm->error, "");
+      EXPECT_EQ(run("ip link set tap0 up; echo 1 > /sys/class/net/nic0/threaded").code, 0);
+      for (const NetThread& thread : found_threads()) {
+        knobs.push_back({thread.tid, thread.started, thread.name});
+        masks += " /proc/" + std::to_string(thread.tid) + "/status";
+      }
+    }
+    ~Threads() {
+      EXPECT_EQ(run("echo 0 > /sys/class/net/nic0/threaded").code, 0);
+      vm.reset();
+      EXPECT_EQ(run("for i in 1 2 3 4 5 6 7 8; do rmdir /sys/fs/cgroup/ankus-nic-test && break; "
+                    "sleep 0.5; done 2>/dev/null")
+                    .code,
+                0);
+    }
+    std::string state() const { return run("grep _allowed_list" + masks).output; }
+
+    std::optional<FakeVm> vm;
+    std::vector<knob::ThreadAffinity> knobs;
+    std::string masks;
+  };
   std::vector<std::string> irqs() const {
     std::vector<std::string> names;
     const auto irqs = Sysfs{}.device_irqs("nic0");
@@ -139,7 +167,10 @@ TEST_F(Nic, ANicThatLies) {
 }
 
 TEST_F(Nic, RandomPlansWithTrafficAreUndoneToTheByte) {
-  const std::string before = state();
+  const Threads threads;
+  ASSERT_GE(threads.knobs.size(), 5U) << "a worker, and a thread for each queue";
+  const auto all = [&] { return state() + threads.state(); };
+  const std::string before = all();
   Wire::Background traffic(*wire_);
   std::mt19937 dice(20261121);
   const auto below = [&](std::uint32_t n) {
@@ -168,6 +199,8 @@ TEST_F(Nic, RandomPlansWithTrafficAreUndoneToTheByte) {
     }
     for (const std::string& irq : interrupts)
       if (below(3) == 0) wanted.emplace_back(knob::IrqAffinity{nic_, irq}, some_cpus(false));
+    for (const knob::ThreadAffinity& thread : threads.knobs)
+      if (below(2) == 0) wanted.emplace_back(thread, some_cpus(false));
     const auto applied = apply(wanted);
     ASSERT_TRUE(applied) << applied.error().text;
     ASSERT_FALSE(applied->failure) << applied->failure->text;
@@ -177,12 +210,12 @@ TEST_F(Nic, RandomPlansWithTrafficAreUndoneToTheByte) {
     EXPECT_EQ(drift(), Drift{});
     if (below(3) == 0) {
       undo_all();
-      EXPECT_EQ(state(), before) << "after plan " << plan;
+      EXPECT_EQ(all(), before) << "after plan " << plan;
     }
   }
   EXPECT_GT(writes, 40U);
   undo_all();
-  EXPECT_EQ(state(), before);
+  EXPECT_EQ(all(), before);
 }
 
 TEST_F(Nic, AWrongTableIsRefusedWithItsReason) {

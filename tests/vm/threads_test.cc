@@ -8,9 +8,8 @@
 #include <fstream>
 
 #include "kernel/sysfs.h"
-#include "sense/links.h"
-#include "sense/workloads.h"
 #include "vm/fake_vm.h"
+#include "vm/found_threads.h"
 #include "vm/support.h"
 
 namespace ankus {
@@ -47,22 +46,8 @@ class ThreadsOnKernel : public ::testing::Test {
     ASSERT_EQ(vm_->error, "");
     ASSERT_EQ(run("ip link set " + options.tap + " up").code, 0);
   }
-  /// As the daemon finds them.
-  std::vector<NetThread> find(NetThreads& threads) {
-    auto links = LinkReader::open();
-    auto inventory = WorkloadInventory::open(host_roots());
-    const MonotonicTime now = SystemClock().monotonic();
-    const auto read = links->read(now);
-    const auto scan = inventory->scan(*read, now);
-    EXPECT_TRUE(scan) << scan.error().text;
-    return threads.read(scan->workloads, *read, now);
-  }
-  std::vector<NetThread> find() {
-    NetThreads threads({.cgroup = "/sys/fs/cgroup"});
-    return find(threads);
-  }
   knob::ThreadAffinity worker() {
-    const auto threads = find();
+    const auto threads = found_threads();
     if (threads.size() != 1) {
       ADD_FAILURE() << threads.size() << " workers";
       return {};
@@ -93,7 +78,7 @@ class ThreadsOnKernel : public ::testing::Test {
 
 TEST_F(ThreadsOnKernel, AVhostWorkerIsFoundThroughItsTap) {
   start({.vcpu = cpus("2")});
-  const auto threads = find();
+  const auto threads = found_threads();
   ASSERT_THAT(threads, SizeIs(1));
   const NetThread& worker = threads[0];
   EXPECT_EQ(worker.name, "vhost-" + std::to_string(vm_->pid));
@@ -111,7 +96,7 @@ TEST_F(ThreadsOnKernel, AWorkerThatWasAskedForAsAKernelThreadIsFound) {
   if (!std::filesystem::exists("/sys/module/vhost/parameters/fork_from_owner_default"))
     GTEST_SKIP() << "this kernel has no VHOST_SET_FORK_FROM_OWNER";
   start({.worker = FakeVm::Worker::kernel_thread});
-  const auto threads = find();
+  const auto threads = found_threads();
   ASSERT_THAT(threads, SizeIs(1));
   EXPECT_EQ(threads[0].name, "vhost-" + std::to_string(vm_->pid));
   EXPECT_FALSE(std::filesystem::exists("/proc/" + std::to_string(vm_->pid) + "/task/" +
@@ -192,9 +177,9 @@ TEST_F(ThreadsOnKernel, ACpuThatWasOfflineWhenItWasReadIsNotLost) {
 TEST_F(ThreadsOnKernel, ItsShareOfACpuIsSeen) {
   start();
   NetThreads threads({.cgroup = "/sys/fs/cgroup"});
-  find(threads);
+  found_threads(threads);
   EXPECT_TRUE(eventually([&] {
-    const auto found = find(threads);
+    const auto found = found_threads(threads);
     return found.size() == 1 && found[0].busy > Share{0.01} && found[0].busy <= Share{1};
   }));
 }
@@ -255,7 +240,7 @@ TEST_F(ThreadsOnKernel, NapiThreadsAreFoundPinnedAndPutBack) {
                 "echo 1 > /sys/class/net/napi0/threaded")
                 .code,
             0);
-  const auto threads = find();
+  const auto threads = found_threads();
   ASSERT_THAT(threads, SizeIs(1));
   EXPECT_EQ(threads[0].kind, NetThread::Kind::napi);
   EXPECT_EQ(threads[0].device.name, "napi0");
