@@ -8,7 +8,7 @@
 
 namespace ankus {
 
-/// One of the four seams: reads and writes knobs. The kernel's is KernelActuator, a dry run's is
+/// One of the three seams: reads and writes knobs. The kernel's is KernelActuator, a dry run's is
 /// DryRun, a test's is a map.
 class Actuator {
  public:

@@ -27,27 +27,6 @@ bool only_membership(const Plan& plan) {
   });
 }
 
-Result<void> may_apply(const Controls& controls, const Plan& plan, const ApplyOptions& options) {
-  if (controls.paused)
-    return fail(ErrorKind::refused, "paused by " + controls.paused_by + ": ankusctl resume first");
-  if (controls.hold)
-    return fail(ErrorKind::refused, "held: " + *controls.hold + ": ankusctl resume first");
-  if (!controls.degraded.empty())
-    return fail(ErrorKind::refused,
-                "degraded: " + names(controls.degraded) +
-                    " could neither be set nor undone: ankusctl rollback --all first");
-  if (controls.confirmation && controls.confirmation->on_trial && !only_membership(plan))
-    return fail(ErrorKind::refused, "plan " + controls.confirmation->plan +
-                                        " is on trial until its verdict: wait for it, or "
-                                        "`ankusctl rollback " +
-                                        controls.confirmation->plan + "` first");
-  if (controls.confirmation && (options.confirm_within || !only_membership(plan)))
-    return fail(ErrorKind::refused,
-                "plan " + controls.confirmation->plan + " of " + controls.confirmation->by +
-                    " waits for its confirmation: ankusctl confirm or rollback first");
-  return {};
-}
-
 Result<void> nothing_interrupted(Journal& journal) {
   auto runs = journal.runs();
   if (!runs) return std::unexpected(runs.error());
@@ -213,11 +192,37 @@ HeldChange held_after(const std::vector<RunStep>& steps, std::span<const HeldKno
   return change;
 }
 
+Result<void> may_apply(const Controls& controls, Applies what) {
+  if (controls.paused)
+    return fail(ErrorKind::refused,
+                "paused by " + controls.paused_by + ": `ankusctl resume` first");
+  if (controls.hold)
+    return fail(ErrorKind::refused,
+                "on hold after " + *controls.hold + ": `ankusctl resume` first");
+  if (!controls.degraded.empty())
+    return fail(ErrorKind::refused,
+                "degraded: " + names(controls.degraded) +
+                    " could neither be set nor undone: `ankusctl rollback --all` first");
+  if (!controls.confirmation || what == Applies::daily_work) return {};
+  const std::string& plan = controls.confirmation->plan;
+  if (controls.confirmation->on_trial)
+    return fail(ErrorKind::refused, "plan " + plan +
+                                        " is on trial until its verdict: wait for it, or "
+                                        "`ankusctl rollback " +
+                                        plan + "` first");
+  return fail(ErrorKind::refused,
+              "plan " + plan + " of " + controls.confirmation->by +
+                  " waits for its confirmation: `ankusctl confirm` or `ankusctl rollback " + plan +
+                  "` first");
+}
+
 Result<Applied> apply(const Plan& plan, Actuator& actuator, Journal& journal, const Clock& clock,
                       const ApplyOptions& options) {
   auto controls = journal.controls();
   if (!controls) return std::unexpected(controls.error());
-  if (auto may = may_apply(*controls, plan, options); !may) return std::unexpected(may.error());
+  const bool daily = only_membership(plan) && !options.confirm_within;
+  if (auto may = may_apply(*controls, daily ? Applies::daily_work : Applies::a_change); !may)
+    return std::unexpected(may.error());
   if (auto clear = nothing_interrupted(journal); !clear) return std::unexpected(clear.error());
   auto held = journal.held();
   if (!held) return std::unexpected(held.error());

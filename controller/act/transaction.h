@@ -29,6 +29,12 @@ struct Applied {
   std::vector<std::string> degraded;  ///< what could neither be set nor taken back
 };
 
+/// Keeping up the table of workloads is the daemon's daily work, not a change for people to
+/// confirm.
+enum class Applies { a_change, daily_work };
+/// Whether anything may be applied now; the Error says what a person has to do first.
+Result<void> may_apply(const Controls& controls, Applies what);
+
 /// Carries out a plan as one transaction: all of it, or nothing. Every knob must read as the plan
 /// saw it; intents are recorded before the first write, each write is read back, outcomes are
 /// recorded. After a failure exactly what was written is taken back. An Error means that nothing

@@ -32,7 +32,7 @@ inline MonotonicTime operator+(MonotonicTime t, nanoseconds d) { return {t.since
 inline nanoseconds operator-(BootTime a, BootTime b) { return a.since_boot - b.since_boot; }
 inline BootTime operator+(BootTime t, nanoseconds d) { return {t.since_boot + d}; }
 
-/// One of the four seams; main() owns the real one, a test a FakeClock (tests/fake).
+/// One of the three seams; main() owns the real one, a test a FakeClock (tests/fake).
 class Clock {
  public:
   virtual ~Clock() = default;

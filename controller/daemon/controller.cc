@@ -199,6 +199,7 @@ Result<void> Controller::undo_unconfirmed(MonotonicTime now) {
   disarm_deadman();  // it comes after us, and would wait for our lock
   if ((*over)->on_trial && trials_.is_written()) (void)trials_.failed("no verdict in time", now);
   trials_.abandon();
+  if (not_undone_ && not_undone_->proposal.id == (*over)->plan) not_undone_.reset();
   log("confirmation expired: undo of " + (*over)->plan);
   // Else `resume` would apply them again, and nobody would have to confirm it.
   restore_former((*over)->plan);
@@ -366,6 +367,10 @@ void Controller::after_change() {
   plan_due_ = true;
   parts_.observer.forget_queues();
   if (auto done = look(policies_); !done) log("look: " + done.error().text);
+  tend_pins();
+}
+
+void Controller::tend_pins() {
   const auto held = parts_.journal.held();
   const auto controls = parts_.journal.controls();
   if (held && held->empty()) {
@@ -396,22 +401,7 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
   if (mode() == Mode::observe)
     return fail(ErrorKind::unsupported,
                 "the daemon only observes (mode observe); start it with --mode advise or enforce");
-  if (controls->paused)
-    return fail(ErrorKind::refused,
-                "paused by " + controls->paused_by + ": `ankusctl resume` first");
-  if (controls->hold)
-    return fail(ErrorKind::refused,
-                "on hold after " + *controls->hold + ": `ankusctl resume` first");
-  if (controls->confirmation && controls->confirmation->on_trial)
-    return fail(ErrorKind::refused, "plan " + controls->confirmation->plan +
-                                        " is on trial until its verdict: wait for it, or "
-                                        "`ankusctl rollback " +
-                                        controls->confirmation->plan + "` first");
-  if (controls->confirmation)
-    return fail(ErrorKind::refused,
-                "plan " + controls->confirmation->plan + " of " + controls->confirmation->by +
-                    " waits for its confirmation: `ankusctl confirm` or `ankusctl rollback " +
-                    controls->confirmation->plan + "` first");
+  if (auto may = may_apply(*controls, Applies::a_change); !may) return std::unexpected(may.error());
 
   const LoadedPolicies former = policies_;
   if (request.policies) policies_ = *request.policies;
@@ -426,6 +416,12 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
   }
   ApplyReply reply{.refusals = plan->refusals};
   if (plan->actions.empty()) {
+    if (request.policies && request.confirm_within) {
+      restore();
+      return fail(ErrorKind::refused,
+                  "under these policies nothing changes now, so there is nothing to confirm; "
+                  "without --confirm-within they take the place of those in force");
+    }
     reply.applied.plan = id_of(*plan);
     return reply;
   }
@@ -447,17 +443,19 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
   }
   if (!applied) return std::unexpected(applied.error());
   reply.applied = std::move(*applied);
+  const bool done = !reply.applied.failure && reply.applied.run != 0;
   // The table of workloads alone is daily work, and ends no trial.
-  if (!reply.applied.failure && reply.applied.run != 0 && !structure_of(*plan).actions.empty()) {
+  const bool structural = done && !structure_of(*plan).actions.empty();
+  if (structural) {
     reply.trial = trials_.adopt(*plan, policies_.policy.verify, parts_.clock.monotonic());
     not_undone_.reset();
     former_.reset();
-    if (request.policies && (trials_.under_way() || request.confirm_within))
-      former_ = Former{.policies = former, .plan = reply.applied.plan};
   }
+  if (done && request.policies && (request.confirm_within || (structural && trials_.under_way())))
+    former_ = Former{.policies = former, .plan = reply.applied.plan};
   trials_.forget_withdrawals();
   failed_plans_.clear();
-  if (auto done = forget_judged(); !done) log("controls: " + done.error().text);
+  if (auto forgot = forget_judged(); !forgot) log("controls: " + forgot.error().text);
   return reply;
 }
 
@@ -476,8 +474,7 @@ Result<Undone> Controller::rollback(const std::string& id, const std::string& by
   trials_.abandon();
   not_undone_.reset();
   if (former_ && (id.empty() || id == former_->plan)) restore_former(former_->plan);
-  const auto controls = parts_.journal.controls();
-  if (controls && !controls->confirmation) disarm_deadman();
+  disarm_if_settled();
   after_change();
   return undone;
 }

@@ -101,6 +101,8 @@ class Controller {
   void guard_steering(MonotonicTime now);
   std::string undo_steering();
   void undone_by_verdict(const std::string& plan);
+  void disarm_if_settled();
+  void tend_pins();
   void settle_former(const std::string& plan);
   void restore_former(const std::string& plan);
   Result<void> recall();

@@ -98,8 +98,7 @@ void Controller::guard_steering(MonotonicTime now) {
   const nanoseconds wait = trials_.harmed(steering, policies_.policy.verify, *why, now);
   remember_trials(now);  // before undoing: a crash between the two must not try it again
   const std::string left = undo_steering();
-  if (const auto controls = parts_.journal.controls(); controls && !controls->confirmation)
-    disarm_deadman();
+  disarm_if_settled();
   const std::string text =
       "steering harmed: " + *why +
       (left.empty() ? "; undone, and left alone for " + to_text(std::chrono::ceil<seconds>(wait))
@@ -134,7 +133,9 @@ Result<void> Controller::forget_judged() {
   if (!controls) return std::unexpected(controls.error());
   if (!controls->unjudged) return {};
   controls->unjudged.reset();
-  return parts_.journal.set_controls(*controls);
+  if (auto done = parts_.journal.set_controls(*controls); !done) return done;
+  tend_pins();  // they were kept for what a verdict might have taken back
+  return {};
 }
 
 /// The host may have changed while a plan's baseline was measured. What exactly is best now may
@@ -254,9 +255,14 @@ void Controller::conclude(Judged judged) {
 }
 
 void Controller::undone_by_verdict(const std::string& plan) {
+  disarm_if_settled();
+  restore_former(plan);
+}
+
+/// The switch would come for nothing once nothing waits for a confirmation.
+void Controller::disarm_if_settled() {
   const auto controls = parts_.journal.controls();
   if (controls && !controls->confirmation) disarm_deadman();
-  restore_former(plan);
 }
 
 /// A verdict that could not be carried out is not forgotten.
@@ -264,11 +270,14 @@ void Controller::take_back_at_last(MonotonicTime now) {
   if (!not_undone_ || now - not_undone_tried_at_ < kTakeBackEvery) return;
   not_undone_tried_at_ = now;
   const auto left = take_back(*not_undone_);
-  if (!left) return;
+  // Invalid: not in force any more, since the guard or a person has undone it meanwhile.
+  const bool gone = !left && left.error().kind == ErrorKind::invalid;
+  if (!left && !gone) return;
   const std::string id = std::exchange(not_undone_, std::nullopt)->proposal.id;
-  if (left->empty()) undone_by_verdict(id);
+  const bool undone = gone || left->empty();
+  if (undone) undone_by_verdict(id);
   after_change();
-  const std::string text = left->empty() ? "undone at last" : "not undone: " + *left;
+  const std::string text = undone ? "undone at last" : "not undone: " + *left;
   audit("verdict", id, text);
   log("verdict plan=" + id + " " + text);
 }

@@ -366,14 +366,7 @@ void Observer::read_flows(MonotonicTime now) {
   auto flows = table_.flows();
   if (!flows) return;
   flows_ = std::move(*flows);
-  flows_of_.clear();
-  for (const Flow& flow : flows_) {
-    OwnersFlows& owner = flows_of_[flow.owner];
-    if (flow.elephant)
-      ++owner.elephants;
-    else if (!flow.fast && flow.age >= rules_.prove && flow.idle < now - flows_read_at_)
-      ++owner.slow;
-  }
+  flows_of_ = count_flows(flows_, rules_.prove);
   flows_read_at_ = now;
   elephants_changed_ = false;
 }

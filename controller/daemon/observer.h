@@ -128,13 +128,9 @@ class Observer {
   bool irqbalance_ran_ = false;
   std::uint64_t netns_cookie_ = 0;
 
-  struct OwnersFlows {
-    std::uint32_t elephants = 0, slow = 0;
-  };
-
   Snapshot snapshot_;
   std::vector<Flow> flows_;
-  std::map<WorkloadId, OwnersFlows> flows_of_;
+  std::map<WorkloadId, FlowCounts> flows_of_;
   bool elephants_changed_ = false;
   MonotonicTime flows_read_at_;
   Counters counters_{}, counters_before_{};

@@ -142,7 +142,7 @@ struct PastEvent {
   bool operator==(const PastEvent&) const = default;
 };
 
-/// One of the four seams: what must survive the process. *Held* is what is in force and how to take
+/// One of the three seams: what must survive the process. *Held* is what is in force and how to take
 /// it back; it must work or nothing is written. *History* is for people and may fail.
 /// Each function is one transaction: it happened as a whole or not at all.
 class Journal {

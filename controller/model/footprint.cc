@@ -41,6 +41,18 @@ bool is_busy(Weight weight) { return weight == Weight::heavy || weight == Weight
 
 }  // namespace
 
+std::map<WorkloadId, FlowCounts> count_flows(std::span<const Flow> flows, nanoseconds prove) {
+  std::map<WorkloadId, FlowCounts> counts;
+  for (const Flow& flow : flows) {
+    FlowCounts& of_owner = counts[flow.owner];
+    if (flow.elephant)
+      ++of_owner.elephants;
+    else if (!flow.fast && flow.age >= prove && flow.idle < kSlowFlowActive)
+      ++of_owner.slow;
+  }
+  return counts;
+}
+
 FootprintTracker::FootprintTracker(std::optional<Weight> remembered) {
   if (!remembered || *remembered == Weight::unknown) {
     footprint.reason = "nothing moved yet";

@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
+#include <span>
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "model/flow.h"
 #include "model/workload.h"
 
 namespace ankus {
@@ -23,6 +26,18 @@ struct FootprintSample {
 
   bool operator==(const FootprintSample&) const = default;
 };
+
+/// A workload's flows at one reading of the flow table.
+struct FlowCounts {
+  std::uint32_t elephants = 0;
+  std::uint32_t slow = 0;  ///< at least `prove` old, and moved something within kSlowFlowActive
+
+  bool operator==(const FlowCounts&) const = default;
+};
+/// As long as from one reading to the next; not since the last one, which somebody may have asked
+/// for just before.
+inline constexpr seconds kSlowFlowActive{2};
+std::map<WorkloadId, FlowCounts> count_flows(std::span<const Flow> flows, nanoseconds prove);
 
 struct FootprintRules {
   std::optional<BitRate> heavy;  ///< of both directions together; none: only elephants decide

@@ -170,7 +170,10 @@ void Experiments::hasten(std::span<const std::string> objects, MonotonicTime now
 void Experiments::written(MonotonicTime now) {
   assert(running_ && running_->phase == Phase::writing);
   for (const std::string& object : running_->proposal.objects)
-    if (const auto found = records_.find(object); found != records_.end()) found->second.unfit = 0;
+    if (const auto found = records_.find(object); found != records_.end()) {
+      found->second.unfit = 0;
+      found->second.hastened = found->second.cut_short = false;
+    }
   running_->phase = Phase::settling;
   running_->since = now;
   running_->until = now + running_->proposal.rule.settle;

@@ -218,5 +218,19 @@ TEST(Footprint, ASampleOfNoTimeDividesNothing) {
   EXPECT_EQ(watched.tracker.footprint.transmit, BitRate{});
 }
 
+TEST(Flows, CountBySpeedAgeAndWhetherTheyAreAtWork) {
+  const nanoseconds prove = milliseconds(200);
+  const std::vector<Flow> flows = {
+      {.owner = 1, .age = seconds(9), .idle = milliseconds(1900)},
+      {.owner = 1, .age = seconds(9), .idle = seconds(3)},  // at rest
+      {.owner = 1, .age = milliseconds(100)},               // not proven yet
+      {.owner = 1, .fast = true, .age = seconds(9)},
+      {.owner = 2, .fast = true, .elephant = true, .age = seconds(9)},
+      {.owner = 2, .elephant = true, .age = seconds(9), .idle = seconds(3)},
+  };
+  const std::map<WorkloadId, FlowCounts> expected = {{1, {.slow = 1}}, {2, {.elephants = 2}}};
+  EXPECT_EQ(count_flows(flows, prove), expected);
+}
+
 }  // namespace
 }  // namespace ankus

@@ -201,6 +201,41 @@ TEST_F(Daemon, TheDeadMansSwitchUndoesARemovalWithoutTheDaemon) {
   expect_undone();
 }
 
+// The pins stay as long as a verdict may take the removal back, and no longer.
+TEST_F(Daemon, APolicyThatWantsNothingLeavesNothingBehind) {
+  const Process daemon = applied();
+  succeed("apply " + no_rules());
+  EXPECT_TRUE(eventually(seconds(30), [&] {
+    return access(host_->lab().pin_dir().c_str(), F_OK) != 0;
+  })) << host_->log();
+  expect_undone();
+}
+
+// Only the table of workloads differs between the two policies.
+TEST_F(Daemon, PoliciesThatNobodyConfirmsGoWhateverTheyChange) {
+  const auto first_for = [](const std::string& names) {
+    std::string text = mice_first();
+    const std::string light = R"(footprint = "light")";
+    return text.replace(text.find(light), light.size(), "name = \"" + names + "\"");
+  };
+  host_->write_policy(first_for("nobody*"));
+  std::ofstream(host_->file("everybody.toml")) << first_for("*");
+  const Process daemon = applied();
+  const auto policies = host_->json("status")["policies"];
+  const auto plan = host_->json("plan " + host_->file("everybody.toml"));
+  ASSERT_EQ(plan["actions"].size(), 1U) << plan;
+  ASSERT_EQ(plan["actions"][0]["knob"], "workloads' classes");
+  succeed("apply " + host_->file("everybody.toml") + " --confirm-within 2s");
+  EXPECT_NE(host_->json("status")["policies"], policies);
+  EXPECT_TRUE(eventually(seconds(30), [&] {
+    return host_->json("status")["policies"] == policies;
+  })) << host_->log();
+  EXPECT_EQ(host_->state(), "held");
+
+  succeed("resume");
+  fail_with(1, "apply " + host_->policy_file() + " --confirm-within 2s", "nothing to confirm");
+}
+
 TEST_F(Daemon, WhatIsConfirmedStays) {
   Process daemon = applied(" --confirm-within 1s");
   succeed("confirm");

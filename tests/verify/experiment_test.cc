@@ -183,8 +183,14 @@ TEST(Experiments, AWriteEndsTheWaitingForSigns) {
   ASSERT_EQ(experiments.due(at(seconds(10))), Due::write);
   ASSERT_FALSE(experiments.may_write("no sign", at(seconds(10))));
   EXPECT_EQ(experiments.records().at(kObject.front()).unfit, 1u);
-  (void)run(experiments, proposal(), Effect::helped, at(seconds(30)));
+  experiments.hasten(kObject, at(seconds(11)));
+  const MonotonicTime end = run(experiments, proposal(), Effect::helped, at(seconds(30))).second;
   EXPECT_EQ(experiments.records().at(kObject.front()).unfit, 0u);
+  // And all begins anew: a sign may shorten the next wait.
+  ASSERT_TRUE(experiments.begin(proposal(), end + seconds(600)));
+  ASSERT_EQ(experiments.due(end + seconds(610)), Due::write);
+  ASSERT_FALSE(experiments.may_write("no sign", end + seconds(610)));
+  EXPECT_TRUE(experiments.waits_for_signs(kObject, end + seconds(611)));
 }
 
 TEST(Experiments, NoSignHastensWhatHasFailed) {
