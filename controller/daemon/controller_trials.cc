@@ -108,22 +108,12 @@ void Controller::guard_steering(MonotonicTime now) {
   after_change();
 }
 
-/// One action after the other, last taken first, down to the originals. Returns what is left.
+/// Down to the originals. Returns what is left.
 std::string Controller::undo_steering() {
-  std::vector<std::string> left;
-  for (std::set<std::string> tried;;) {
-    const auto held = parts_.journal.held();
-    if (!held) return held.error().text;
-    const auto next = std::find_if(held->rbegin(), held->rend(), [&](const HeldKnob& h) {
-      return must_prove_itself(h.knob) && !tried.contains(h.action);
-    });
-    if (next == held->rend()) return join(left, "; ");
-    tried.insert(next->action);
-    const auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
-                                    {.by = "the guard", .id = next->action, .hold = Hold::no});
-    if (!undone) left.push_back(undone.error().text);
-    if (undone) left.insert(left.end(), undone->degraded.begin(), undone->degraded.end());
-  }
+  const auto undone = ankus::undo(
+      parts_.actuator, parts_.journal, parts_.clock,
+      {.by = "the guard", .hold = Hold::no, .part = Part{"all steering", must_prove_itself}});
+  return undone ? join(undone->degraded, "; ") : undone.error().text;
 }
 
 /// The journal keeps the runs that a verdict may still take back.
