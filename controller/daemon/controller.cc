@@ -9,6 +9,7 @@
 #include "act/drift.h"
 #include "act/recover.h"
 #include "base/text.h"
+#include "base/version.h"
 #include "daemon/deadman.h"
 #include "daemon/pins.h"
 #include "daemon/report.h"
@@ -382,7 +383,13 @@ void Controller::tend_pins() {
   }
 }
 
-Result<void> Controller::reload() {
+void Controller::note_start() {
+  audit("start", "",
+        "ankusd " + std::string(kVersion) + ", mode " + std::string(to_text(mode())) + ": " +
+            report::policy_names(policies_.sources));
+}
+
+Result<void> Controller::reload(const std::string& by) {
   plan_due_ = true;
   auto loaded = load_policies(parts_.options.policies, parts_.options.config_dir);
   if (!loaded) return std::unexpected(loaded.error());
@@ -391,7 +398,9 @@ Result<void> Controller::reload() {
   trials_.forget_withdrawals();
   if (!trials_.is_written()) trials_.abandon();
   failed_plans_.clear();
-  log("policies loaded: " + report::policy_names(policies_.sources));
+  const std::string names = report::policy_names(policies_.sources);
+  audit("command", "", "reload by " + by + ": " + names);
+  log("policies loaded: " + names);
   return {};
 }
 

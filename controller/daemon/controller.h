@@ -38,8 +38,10 @@ class Controller {
   Result<void> recover();
   /// One turn of the loop.
   Result<void> tick();
+  /// Puts into history that the daemon runs, and with what.
+  void note_start();
   /// Replaces the policies as a whole, or not at all.
-  Result<void> reload();
+  Result<void> reload(const std::string& by);
 
   /// What would be done now, under the policies in force. Nothing is written.
   Result<Plan> plan();

@@ -86,7 +86,7 @@ Result<void> Loop::run() {
           controller_.remember_footprints();
           return {};
         }
-        if (auto done = controller_.reload(); !done)
+        if (auto done = controller_.reload("SIGHUP"); !done)
           std::cerr << "reload refused, policies unchanged: " << done.error().text << '\n';
         due = true;
       } else if (fd != server_.epoll_fd()) {

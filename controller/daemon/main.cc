@@ -143,6 +143,7 @@ int run(const Options& options) {
   std::cerr << "ankusd mode=" << to_text(controller.mode())
             << " policies=" << ankus::quoted(report::policy_names(controller.policies().sources))
             << '\n';
+  controller.note_start();
   if (auto done = loop->run(); !done) return complain(done.error());
   return kOk;
 }

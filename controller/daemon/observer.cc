@@ -393,15 +393,18 @@ void Observer::measure(MonotonicTime now) {
     const auto usage = table_.usage(id);
     if (!usage) continue;
     auto known = footprints_.find(id);
-    if (known == footprints_.end()) {
-      const auto memory = options_.remembered.find(state.workload.label);
-      known = footprints_
-                  .emplace(id, FootprintTracker(memory != options_.remembered.end()
-                                                    ? std::optional(memory->second)
-                                                    : std::nullopt))
-                  .first;
+    const auto memory = options_.remembered.find(state.workload.label);
+    const bool is_remembered = memory != options_.remembered.end();
+    // A pod has its label from its first container on, some seconds after it is there.
+    if (known == footprints_.end() ||
+        (is_remembered && known->second.footprint.weight == Weight::unknown)) {
+      known =
+          footprints_
+              .insert_or_assign(id, FootprintTracker(is_remembered ? std::optional(memory->second)
+                                                                   : std::nullopt))
+              .first;
       known->second.footprint.since = now;
-      usage_[id] = *usage;
+      usage_.emplace(id, *usage);
     }
     const Usage before = std::exchange(usage_[id], *usage);
     if (interval > nanoseconds(0))
@@ -421,7 +424,7 @@ void Observer::measure(MonotonicTime now) {
            .calm = rules_.footprint_calm > nanoseconds(0) ? rules_.footprint_calm : seconds(30)},
           now);
     state.footprint = known->second.footprint;
-    if (state.footprint.weight != Weight::unknown)
+    if (state.footprint.weight != Weight::unknown && !state.workload.label.empty())
       options_.remembered[state.workload.label] = state.footprint.weight;
   }
   std::erase_if(footprints_, [&](const auto& entry) {

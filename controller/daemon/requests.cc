@@ -114,7 +114,7 @@ Reply Requests::answer(const Request& request) {
                   "still undone");
     case Verb::resume: return done(parts_.controller.resume(by), "resumed");
     case Verb::reload: {
-      Reply reply = done(parts_.controller.reload(), "policies loaded");
+      Reply reply = done(parts_.controller.reload(by), "policies loaded");
       if (reply.status == 200) {
         reply.body["policies"] = report::policies(parts_.controller.policies().sources);
         reply.body["downgrades"] = parts_.observer.downgrades();
@@ -356,7 +356,7 @@ Reply Requests::explain(const std::string& id) {
     if (workload.device)
       lines.push_back("known by its device " + workload.device->name +
                       (workload.identity.cgroup_id ? " and its cgroup" : ""));
-    if (workload.opted_out) lines.push_back("opted out: watched, never acted upon");
+    if (workload.opted_out) lines.push_back("opted out: watched, not acted upon until it restarts");
     std::size_t flows = 0, fast = 0;
     parts_.observer.read_flows(parts_.clock.monotonic());
     for (const Flow& flow : parts_.observer.flows())

@@ -16,6 +16,7 @@
 #include <sstream>
 #include <thread>
 
+#include "base/version.h"
 #include "gmock/gmock.h"
 #include "netns/daemon_support.h"
 
@@ -448,6 +449,10 @@ TEST_F(Daemon, ABadPolicyLeavesTheOldOnesInForce) {
   ASSERT_EQ(symlink(host_->policy_file().c_str(), link.c_str()), 0);
   fail_with(2, "reload", link);
   EXPECT_EQ(host_->json("status")["policies"], good);
+  const std::string history = host_->ctl("history").output;
+  EXPECT_THAT(history,
+              HasSubstr("ankusd " + std::string(kVersion) + ", mode advise: 10-mice.toml"));
+  EXPECT_THAT(history, HasSubstr("reload by root: 10-mice.toml"));
 }
 
 TEST_F(Daemon, EnforcesByItselfUnlessPaused) {
