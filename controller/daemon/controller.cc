@@ -197,7 +197,10 @@ Result<void> Controller::undo_unconfirmed(MonotonicTime now) {
   if (!*over) return {};
   const auto undone = undo_expired(parts_.actuator, parts_.journal, parts_.clock);
   if (!undone) return std::unexpected(undone.error());
-  disarm_deadman();  // it comes after us, and would wait for our lock
+  const auto controls = parts_.journal.controls();
+  if (!controls) return std::unexpected(controls.error());
+  if (controls->confirmation) return {};  // what could not be recorded goes on waiting
+  disarm_deadman();                       // it comes after us, and would wait for our lock
   if ((*over)->on_trial && trials_.is_written()) (void)trials_.failed("no verdict in time", now);
   trials_.abandon();
   if (not_undone_ && not_undone_->proposal.id == (*over)->plan) not_undone_.reset();

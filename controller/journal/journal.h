@@ -142,9 +142,9 @@ struct PastEvent {
   bool operator==(const PastEvent&) const = default;
 };
 
-/// One of the three seams: what must survive the process. *Held* is what is in force and how to take
-/// it back; it must work or nothing is written. *History* is for people and may fail.
-/// Each function is one transaction: it happened as a whole or not at all.
+/// One of the three seams: what must survive the process. *Held* is what is in force and how to
+/// take it back; it must work or nothing is written. *History* is for people and may fail. Each
+/// function is one transaction: it happened as a whole or not at all.
 class Journal {
  public:
   virtual ~Journal() = default;
