@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sense/topology.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -44,9 +46,15 @@ CpuSet isolated_partitions(const std::string& cgroup) {
   return all;
 }
 
-Share share(std::uint64_t part, std::uint64_t whole) {
+Share share(double part, std::uint64_t whole) {
   if (whole == 0) return {};
-  return {std::clamp(static_cast<double>(part) / static_cast<double>(whole), 0.0, 1.0)};
+  return {std::clamp(part / static_cast<double>(whole), 0.0, 1.0)};
+}
+
+/// In /proc/stat's unit, which is 10 ms on every kernel that people run (proc(5)).
+std::uint64_t ticks_in(nanoseconds time) {
+  static const long per_second = sysconf(_SC_CLK_TCK);
+  return static_cast<std::uint64_t>(time * per_second / seconds(1));
 }
 
 /// Time that runs backwards is none: waiting for I/O does (proc(5)).
@@ -144,9 +152,15 @@ void TopologyReader::measure(MonotonicTime now) {
     cpu = {.number = cpu.number, .core = cpu.core, .package = cpu.package, .node = cpu.node};
     if (before == counters_.end() || after == counters.end()) continue;
     const CpuCounters &then = before->second, &today = after->second;
-    const std::uint64_t all = growth(then.all, today.all);
-    cpu.busy = share(growth(growth(then.idle, today.idle), all), all);
-    cpu.softirq = share(growth(then.softirq, today.softirq), all);
+    // The kernel knows idle time exactly, but mostly only samples the rest, at its ticks: work that
+    // none has met (an idle CPU's short softirqs) is in no figure of /proc/stat. It counts as busy,
+    // and as softirq in the same part as what ticks have met.
+    const std::uint64_t told = growth(then.all, today.all), idle = growth(then.idle, today.idle);
+    const std::uint64_t all = std::max(told, ticks_in(now - *counted_));
+    const double scale =
+        told > idle ? static_cast<double>(growth(idle, all)) / static_cast<double>(told - idle) : 0;
+    cpu.busy = share(static_cast<double>(growth(idle, all)), all);
+    cpu.softirq = share(scale * static_cast<double>(growth(then.softirq, today.softirq)), all);
     cpu.dropped_per_second = rate(then.dropped, today.dropped, now - *counted_);
     cpu.squeezed_per_second = rate(then.squeezed, today.squeezed, now - *counted_);
   }

@@ -184,14 +184,28 @@ TEST_F(TopologyTest, LoadIsTheDifferenceOfTwoReadings) {
   EXPECT_DOUBLE_EQ(topology.cpus[0].squeezed_per_second, 0);
 }
 
+// The kernel knows idle time exactly, and samples the rest.
+TEST_F(TopologyTest, WorkThatNoTickHasMetIsNotIdle) {
+  tree.file("proc/stat", "cpu0 0 0 0 1000 0 0 0 0\n");
+  read();
+  tree.file("proc/stat", "cpu0 0 0 0 1146 0 0 0 0\n");
+  const Cpu unmet = read(kLater).cpus.at(0);
+  EXPECT_DOUBLE_EQ(unmet.busy.of_one, 0.27);
+  EXPECT_DOUBLE_EQ(unmet.softirq.of_one, 0) << "nothing says what it was";
+  tree.file("proc/stat", "cpu0 5 0 0 1286 0 0 15 0\n");
+  const Cpu partly = read(kLater + seconds(2)).cpus.at(0);
+  EXPECT_DOUBLE_EQ(partly.busy.of_one, 0.3);
+  EXPECT_DOUBLE_EQ(partly.softirq.of_one, 0.225) << "as much of it as of what was met";
+}
+
 TEST_F(TopologyTest, AReadingTooSoonKeepsTheLastLoad) {
   tree.file("proc/stat", "cpu0 0 0 0 0 0 0 0 0\n");
   read();
-  tree.file("proc/stat", "cpu0 50 0 0 50 0 0 0 0\n");
+  tree.file("proc/stat", "cpu0 100 0 0 100 0 0 0 0\n");
   EXPECT_DOUBLE_EQ(read(kLater).cpus.at(0).busy.of_one, 0.5);
-  tree.file("proc/stat", "cpu0 55 0 0 50 0 0 0 0\n");
+  tree.file("proc/stat", "cpu0 105 0 0 100 0 0 0 0\n");
   EXPECT_DOUBLE_EQ(read(kLater + milliseconds(50)).cpus.at(0).busy.of_one, 0.5);
-  tree.file("proc/stat", "cpu0 90 0 0 110 0 0 0 0\n");
+  tree.file("proc/stat", "cpu0 140 0 0 160 0 0 0 0\n");
   EXPECT_DOUBLE_EQ(read(kLater + seconds(1)).cpus.at(0).busy.of_one, 0.4) << "of both together";
 }
 
@@ -200,14 +214,14 @@ TEST_F(TopologyTest, ACpuThatComesBackHasNoLoadUntilItIsSeenTwice) {
   tree.file("proc/stat", "cpu0 0 0 0 0 0 0 0 0\ncpu1 9 0 0 9 0 0 0 0\n");
   read();
   online("0");
-  tree.file("proc/stat", "cpu0 20 0 0 80 0 0 0 0\n");
+  tree.file("proc/stat", "cpu0 40 0 0 160 0 0 0 0\n");
   EXPECT_DOUBLE_EQ(read(kLater).cpus.at(0).busy.of_one, 0.2);
   online("0-1");
-  tree.file("proc/stat", "cpu0 20 0 0 180 0 0 0 0\ncpu1 99 0 0 9 0 0 0 0\n");
+  tree.file("proc/stat", "cpu0 40 0 0 260 0 0 0 0\ncpu1 99 0 0 9 0 0 0 0\n");
   const Topology back = read(kLater + seconds(1));
   ASSERT_EQ(back.cpus.size(), 2u);
   EXPECT_EQ(back.cpus[1].busy, Share{0});
-  tree.file("proc/stat", "cpu0 20 0 0 280 0 0 0 0\ncpu1 109 0 0 9 0 0 0 0\n");
+  tree.file("proc/stat", "cpu0 40 0 0 360 0 0 0 0\ncpu1 199 0 0 9 0 0 0 0\n");
   EXPECT_EQ(read(kLater + seconds(2)).cpus.at(1).busy, Share{1});
 }
 
@@ -216,7 +230,7 @@ TEST_F(TopologyTest, WaitingThatRunsBackwardsMakesNoCpuBusierThanBusy) {
   read();
   tree.file("proc/stat", "cpu0 30 0 0 100 90 0 0 0\n");
   EXPECT_EQ(read(kLater).cpus.at(0).busy, Share{1});
-  tree.file("proc/stat", "cpu0 30 0 0 100 80 0 0 0\n");
+  tree.file("proc/stat", "cpu0 30 0 0 210 80 0 0 0\n");
   EXPECT_EQ(read(kLater + seconds(1)).cpus.at(0).busy, Share{0});
 }
 
