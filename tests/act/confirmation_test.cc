@@ -111,6 +111,21 @@ class RemovalToBeConfirmed : public testing::TestWithParam<bool> {
     wish_tree(desired, {.device = s.eth0, .minors = std::move(minors), .megabits = megabits});
     return desired;
   }
+  void expect_undone_action_by_action(const Desired& first, const Desired& second) {
+    apply(first);
+    const auto settings = s.kernel.settings;
+    const auto entries = held();
+    const auto applied = ankus::apply(s.plan(second, journal()), s.kernel, journal(), s.clock,
+                                      {.confirm_within = seconds(60)});
+    ASSERT_TRUE(applied);
+    for (auto step = applied->steps.rbegin(); step != applied->steps.rend(); ++step) {
+      EXPECT_TRUE(journal().controls()->confirmation) << "the rest still waits";
+      ASSERT_TRUE(ankus::undo(s.kernel, journal(), s.clock, {.id = step->id, .hold = Hold::no}));
+    }
+    EXPECT_FALSE(journal().controls()->confirmation);
+    EXPECT_EQ(s.kernel.settings, settings);
+    EXPECT_EQ(held(), entries);
+  }
   void expect_undone_at_the_deadline(const Desired& first, const Desired& second) {
     apply(first);
     const auto settings = s.kernel.settings;
@@ -164,37 +179,11 @@ TEST_P(RemovalToBeConfirmed, IsHeldAgainWithItsTable) {
 }
 
 TEST_P(RemovalToBeConfirmed, CanBeRolledBackActionByAction) {
-  apply(tree({0x10, 0x20, 0x30}));
-  const auto settings = s.kernel.settings;
-  const auto entries = held();
-  const Plan removal = s.plan(tree({0x10}), journal());
-  const auto applied =
-      ankus::apply(removal, s.kernel, journal(), s.clock, {.confirm_within = seconds(60)});
-  ASSERT_TRUE(applied);
-  for (auto step = applied->steps.rbegin(); step != applied->steps.rend(); ++step) {
-    EXPECT_TRUE(journal().controls()->confirmation) << "the rest still waits";
-    ASSERT_TRUE(ankus::undo(s.kernel, journal(), s.clock, {.id = step->id, .hold = Hold::no}));
-  }
-  EXPECT_FALSE(journal().controls()->confirmation);
-  EXPECT_EQ(s.kernel.settings, settings);
-  EXPECT_EQ(held(), entries);
+  expect_undone_action_by_action(tree({0x10, 0x20, 0x30}), tree({0x10}));
 }
 
 TEST_P(RemovalToBeConfirmed, LikeAnyPlanHasNothingToConfirmOnceEachActionIsRolledBack) {
-  apply(tree({0x10}));
-  const auto settings = s.kernel.settings;
-  const auto entries = held();
-  const Plan addition = s.plan(tree({0x10, 0x20, 0x30}), journal());
-  const auto applied =
-      ankus::apply(addition, s.kernel, journal(), s.clock, {.confirm_within = seconds(60)});
-  ASSERT_TRUE(applied);
-  for (auto step = applied->steps.rbegin(); step != applied->steps.rend(); ++step) {
-    EXPECT_TRUE(journal().controls()->confirmation) << "the rest still waits";
-    ASSERT_TRUE(ankus::undo(s.kernel, journal(), s.clock, {.id = step->id, .hold = Hold::no}));
-  }
-  EXPECT_FALSE(journal().controls()->confirmation);
-  EXPECT_EQ(s.kernel.settings, settings);
-  EXPECT_EQ(held(), entries);
+  expect_undone_action_by_action(tree({0x10}), tree({0x10, 0x20, 0x30}));
 }
 
 TEST_P(RemovalToBeConfirmed, WaitsUntilItCanBeRecordedThatItIsTakenBack) {

@@ -76,8 +76,7 @@ TEST_P(DiesAtEveryWrite, OfAnApplyAndRecoversToBeforeOrAfter) {
     ASSERT_TRUE(m.apply(m.scene.tree()));
     const Host before = m.scene.kernel.settings;
     // A second plan on top of the first: changed classes, and an ingress tree.
-    Desired desired = m.scene.tree(50);
-    wish_ingress(desired, m.scene.eth0, m.scene.ifb);
+    const Desired desired = m.scene.tree_and_ingress(50);
     m.die_at(k, moment);
     (void)m.apply(desired, {.confirm_within = seconds(60)});
     died = m.fate.dead;
@@ -115,8 +114,7 @@ TEST_P(DiesAtEveryWrite, OfAnApplyAndTheDeadMansSwitchUndoesIt) {
     Mortal m(store);
     ASSERT_TRUE(m.apply(m.scene.tree()));
     const Host before = m.scene.kernel.settings;
-    Desired desired = m.scene.tree(50);
-    wish_ingress(desired, m.scene.eth0, m.scene.ifb);
+    const Desired desired = m.scene.tree_and_ingress(50);
     m.die_at(k, moment);
     (void)m.apply(desired, {.confirm_within = seconds(60)});
     died = m.fate.dead;

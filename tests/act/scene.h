@@ -41,8 +41,8 @@ struct Scene {
     wish_members(desired, 3);
     return desired;
   }
-  Desired tree_and_ingress() {
-    Desired desired = tree();
+  Desired tree_and_ingress(std::uint64_t megabits = 100) {
+    Desired desired = tree(megabits);
     wish_ingress(desired, eth0, ifb);
     return desired;
   }
