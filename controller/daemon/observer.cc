@@ -393,22 +393,21 @@ void Observer::measure(MonotonicTime now) {
     const auto usage = table_.usage(id);
     if (!usage) continue;
     auto known = footprints_.find(id);
-    const auto memory = options_.remembered.find(state.workload.label);
-    const bool is_remembered = memory != options_.remembered.end();
+    const bool is_new = known == footprints_.end();
+    if (is_new) known = footprints_.emplace(id, Footprinted{}).first;
+    Footprinted& one = known->second;
     // A pod has its label from its first container on, some seconds after it is there.
-    if (known == footprints_.end() ||
-        (is_remembered && known->second.footprint.weight == Weight::unknown)) {
-      known =
-          footprints_
-              .insert_or_assign(id, FootprintTracker(is_remembered ? std::optional(memory->second)
-                                                                   : std::nullopt))
-              .first;
-      known->second.footprint.since = now;
+    if (is_new ||
+        (one.label != state.workload.label && one.tracker.footprint.weight == Weight::unknown)) {
+      one.label = state.workload.label;
+      const auto memory = options_.remembered.find(one.label);
+      if (memory != options_.remembered.end()) one.tracker = FootprintTracker(memory->second);
+      one.tracker.footprint.since = now;
       usage_.emplace(id, *usage);
     }
     const Usage before = std::exchange(usage_[id], *usage);
     if (interval > nanoseconds(0))
-      known->second.update(
+      one.tracker.update(
           {.interval = interval,
            .transmitted = {usage->transmitted.count - before.transmitted.count},
            .received = {usage->received.count - before.received.count},
@@ -423,7 +422,7 @@ void Observer::measure(MonotonicTime now) {
                rules_.footprint_window > nanoseconds(0) ? rules_.footprint_window : seconds(10),
            .calm = rules_.footprint_calm > nanoseconds(0) ? rules_.footprint_calm : seconds(30)},
           now);
-    state.footprint = known->second.footprint;
+    state.footprint = one.tracker.footprint;
     if (state.footprint.weight != Weight::unknown && !state.workload.label.empty())
       options_.remembered[state.workload.label] = state.footprint.weight;
   }

@@ -135,7 +135,11 @@ class Observer {
   MonotonicTime flows_read_at_;
   Counters counters_{}, counters_before_{};
   FlowRules rules_;
-  std::map<WorkloadId, FootprintTracker> footprints_;
+  struct Footprinted {
+    FootprintTracker tracker = FootprintTracker();
+    std::string label;  ///< as it was first known by
+  };
+  std::map<WorkloadId, Footprinted> footprints_;
   std::map<WorkloadId, Usage> usage_;
   std::map<std::uint32_t, SensedDevice> devices_;  ///< rows of the map
   std::map<std::uint64_t, WorkloadId> cgroups_;    ///< rows of the map
