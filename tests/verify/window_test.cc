@@ -150,9 +150,9 @@ TEST(SampleWindow, ElephantsHeldToATrickleWantToSendAndThoseThatStoppedDoNot) {
       one.workloads[1].tcp = {.packets_sent = 100 * so_far, .retransmits = sent_again * so_far};
       window.add(std::move(one));
     }
+    const Samples samples = window.samples();
     std::vector<bool> wanting;
-    for (const HeavySlice& slice : window.samples().heavy.at(0).slices)
-      wanting.push_back(slice.wanting);
+    for (const HeavySlice& slice : samples.heavy.at(0).slices) wanting.push_back(slice.wanting);
     const bool still = sent_again == 30;
     EXPECT_EQ(wanting, (std::vector<bool>{true, true, still, still, still, still})) << sent_again;
   }
