@@ -8,8 +8,6 @@
 namespace ankus {
 namespace {
 
-const std::string kUndoOf = "undo of ";
-
 /// Ends the waiting for a plan of which nothing is in force any more.
 Result<void> stop_waiting(const Confirmation& confirmation, const std::string& by,
                           Journal& journal) {

@@ -19,8 +19,6 @@ std::string names(const std::vector<std::string>& objects) {
   return text;
 }
 
-/// Keeping up the table of workloads is the daemon's daily work, not a change for people to
-/// confirm.
 bool only_membership(const Plan& plan) {
   return std::ranges::all_of(plan.actions, [](const Action& a) {
     return std::holds_alternative<knob::Membership>(a.knob);

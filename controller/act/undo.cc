@@ -14,7 +14,7 @@
 namespace ankus {
 namespace {
 
-const std::string kUndoOf = "undo of ", kAll = "all";
+const std::string kAll = "all";
 
 bool is_table(const Knob& knob) { return std::holds_alternative<knob::Membership>(knob); }
 

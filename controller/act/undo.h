@@ -17,6 +17,9 @@ enum class Hold { no, until_resume };
 /// (Foreign) is never touched.
 enum class IfChanged { leave, take };
 
+/// Before the id of a plan, of an action or a part's name: what an undo is named.
+inline const std::string kUndoOf = "undo of ";
+
 /// Some of what is held: nothing else that is held may hang on it.
 struct Part {
   std::string name;  ///< for people

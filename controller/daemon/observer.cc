@@ -18,7 +18,7 @@ constexpr seconds kIdleFlowWhenFull{5};
 constexpr seconds kConntrackEvery{5};
 constexpr seconds kScanEvery{5};
 /// One reading holds a CPU in the kernel for as long as it takes to walk all buckets of the table.
-constexpr milliseconds kFlowsEvery{2000}, kFlowsEveryWithNews{500};
+constexpr milliseconds kFlowsEvery = kSlowFlowActive, kFlowsEveryWithNews{500};
 constexpr seconds kQueuesEvery{2};
 constexpr seconds kQueuesWanted{30};
 constexpr seconds kIrqbalanceEvery{10};

@@ -137,7 +137,7 @@ class Observer {
   FlowRules rules_;
   struct Footprinted {
     FootprintTracker tracker = FootprintTracker();
-    std::string label;  ///< as it was first known by
+    std::string label;  ///< whose memory was looked for
   };
   std::map<WorkloadId, Footprinted> footprints_;
   std::map<WorkloadId, Usage> usage_;

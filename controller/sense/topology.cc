@@ -157,9 +157,9 @@ void TopologyReader::measure(MonotonicTime now) {
     // and as softirq in the same part as what ticks have met.
     const std::uint64_t told = growth(then.all, today.all), idle = growth(then.idle, today.idle);
     const std::uint64_t all = std::max(told, ticks_in(now - *counted_));
-    const double scale =
-        told > idle ? static_cast<double>(growth(idle, all)) / static_cast<double>(told - idle) : 0;
-    cpu.busy = share(static_cast<double>(growth(idle, all)), all);
+    const auto busy = static_cast<double>(growth(idle, all));
+    const double scale = told > idle ? busy / static_cast<double>(told - idle) : 0;
+    cpu.busy = share(busy, all);
     cpu.softirq = share(scale * static_cast<double>(growth(then.softirq, today.softirq)), all);
     cpu.dropped_per_second = rate(then.dropped, today.dropped, now - *counted_);
     cpu.squeezed_per_second = rate(then.squeezed, today.squeezed, now - *counted_);

@@ -134,9 +134,9 @@ Samples SampleWindow::samples() const {
       // TCP is seen in all network namespaces and on loopback: what passes nothing of this host's
       // path is no witness of it.
       const bool passes = light.moved.count > 0 || !light.segments.empty();
-      if (SegmentSamples trips = round_trips(looks_, now.workload);
-          passes && trips.coverage.measured > 0)
-        light.segments.push_back(std::move(trips));
+      if (passes)
+        if (SegmentSamples trips = round_trips(looks_, now.workload); trips.coverage.measured > 0)
+          light.segments.push_back(std::move(trips));
       for (std::size_t i = 1; i < looks_.size(); ++i) {
         const WorkloadTotals* later = totals_of(looks_[i], now.workload);
         const WorkloadTotals* earlier = totals_of(looks_[i - 1], now.workload);

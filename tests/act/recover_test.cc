@@ -13,6 +13,8 @@ namespace {
 
 enum class Store { memory, sqlite };
 
+using Host = std::map<Knob, Setting>;
+
 /// A host and a journal that outlive the process, and a process that may die.
 struct Mortal {
   explicit Mortal(Store store) {
@@ -49,6 +51,17 @@ struct Mortal {
     return ankus::apply(scene.plan(desired, journal()), scene.kernel, *faulty, scene.clock,
                         options);
   }
+  /// Applies a tree, and on top of it changed classes and an ingress tree, to be confirmed. Dies at
+  /// one of the latter's writes, if it has so many, and is started anew.
+  void die_in_second_plan(int write, Fate::Moment moment) {
+    ASSERT_TRUE(apply(scene.tree()));
+    before = scene.kernel.settings;
+    second = scene.tree_and_ingress(50);
+    die_at(write, moment);
+    (void)apply(second, {.confirm_within = seconds(60)});
+    died = fate.dead;
+    start();
+  }
   Result<Undone> undo() { return ankus::undo(scene.kernel, *faulty, scene.clock, {}); }
   Result<std::optional<Undone>> undo_expired() {
     return ankus::undo_expired(scene.kernel, *faulty, scene.clock);
@@ -62,9 +75,10 @@ struct Mortal {
   std::string directory;
   std::unique_ptr<SqliteJournal> opened;
   std::unique_ptr<FaultyJournal> faulty;
+  Host before;     ///< the second plan
+  Desired second;  ///< what it is made of
+  bool died = false;
 };
-
-using Host = std::map<Knob, Setting>;
 
 class DiesAtEveryWrite : public testing::TestWithParam<std::tuple<Store, Fate::Moment>> {};
 
@@ -73,22 +87,16 @@ TEST_P(DiesAtEveryWrite, OfAnApplyAndRecoversToBeforeOrAfter) {
   bool died = true, adopted = false, taken_back = false;
   for (int k = 0; died; ++k) {
     Mortal m(store);
-    ASSERT_TRUE(m.apply(m.scene.tree()));
-    const Host before = m.scene.kernel.settings;
-    // A second plan on top of the first: changed classes, and an ingress tree.
-    const Desired desired = m.scene.tree_and_ingress(50);
-    m.die_at(k, moment);
-    (void)m.apply(desired, {.confirm_within = seconds(60)});
-    died = m.fate.dead;
-    m.start();
+    ASSERT_NO_FATAL_FAILURE(m.die_in_second_plan(k, moment));
+    died = m.died;
     // The recovery may die as well.
     m.die_at(k % 5, moment);
     (void)m.recover();
     m.start();
     const auto recovered = m.recover();
     ASSERT_TRUE(recovered) << recovered.error().text;
-    const bool is_before = m.scene.kernel.settings == before;
-    const bool is_after = m.scene.plan(desired, m.journal()).actions.empty();
+    const bool is_before = m.scene.kernel.settings == m.before;
+    const bool is_after = m.scene.plan(m.second, m.journal()).actions.empty();
     EXPECT_TRUE(is_before || is_after) << "died at write " << k;
     adopted = adopted || is_after;
     taken_back = taken_back || is_before;
@@ -112,23 +120,18 @@ TEST_P(DiesAtEveryWrite, OfAnApplyAndTheDeadMansSwitchUndoesIt) {
   bool died = true, in_force = false, in_part = false;
   for (int k = 0; died; ++k) {
     Mortal m(store);
-    ASSERT_TRUE(m.apply(m.scene.tree()));
-    const Host before = m.scene.kernel.settings;
-    const Desired desired = m.scene.tree_and_ingress(50);
-    m.die_at(k, moment);
-    (void)m.apply(desired, {.confirm_within = seconds(60)});
-    died = m.fate.dead;
-    m.start();
-    const bool all = m.scene.plan(desired, m.journal()).actions.empty();
+    ASSERT_NO_FATAL_FAILURE(m.die_in_second_plan(k, moment));
+    died = m.died;
+    const bool all = m.scene.plan(m.second, m.journal()).actions.empty();
     in_force = in_force || all;
-    in_part = in_part || (!all && m.scene.kernel.settings != before);
+    in_part = in_part || (!all && m.scene.kernel.settings != m.before);
     const bool waits = m.journal().controls()->confirmation.has_value();
     m.scene.clock.advance(seconds(61));
     const auto undone = m.undo_expired();
     ASSERT_TRUE(undone) << undone.error().text;
     EXPECT_EQ(undone->has_value(), waits) << "died at write " << k;
-    EXPECT_EQ(m.scene.kernel.settings, before) << "died at write " << k;
-    EXPECT_EQ(m.journal().held()->size(), before.size());
+    EXPECT_EQ(m.scene.kernel.settings, m.before) << "died at write " << k;
+    EXPECT_EQ(m.journal().held()->size(), m.before.size());
     const auto controls = m.journal().controls();
     EXPECT_FALSE(controls->confirmation);
     EXPECT_EQ(controls->hold.has_value(), waits) << "else a daemon would apply it unconfirmed";

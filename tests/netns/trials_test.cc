@@ -99,11 +99,11 @@ class TrialsOnKernel : public testing::Test {
     const CommandResult result = host_->ctl(arguments);
     EXPECT_EQ(result.code, 0) << arguments << ": " << result.output;
   }
-  /// Waits for the first trial to be written. False: other work on this machine keeps the gate
-  /// closed, or leaves too few packets in too few seconds, and that is the last that was said of
-  /// it.
-  bool is_tried(const std::string& masks) const {
-    if (eventually(seconds(90), [&] { return rps() != masks; })) return true;
+  /// Waits for the first trial to be written. Else what the daemon said last of it: that other work
+  /// on this machine keeps the gate closed, or leaves too few packets in too few seconds. Any other
+  /// reason is a failure.
+  std::optional<std::string> why_not_tried(const std::string& masks) const {
+    if (eventually(seconds(90), [&] { return rps() != masks; })) return std::nullopt;
     const auto entries = host_->json("history")["entries"];
     std::string last;
     for (const auto& entry : entries) {
@@ -112,7 +112,7 @@ class TrialsOnKernel : public testing::Test {
     }
     EXPECT_THAT(last, AnyOf(HasSubstr("busy with something else"), HasSubstr("slices, 4 needed")))
         << host_->log() << history();
-    return false;
+    return "this machine is busy with something else: " + last;
   }
   std::string classes() const { return run("tc class show dev up0 | sort").output; }
   std::string weight(const std::string& device) const {
@@ -195,7 +195,7 @@ TEST_F(TrialsOnKernel, WhatIsOnTrialDoesNotOutliveTheDaemon) {
   serve();
   const Process mice = client("web", "mice"), bulk = client("backup", "bulk --flows 4");
   Process daemon = start_with_queues();
-  if (!is_tried(masks)) GTEST_SKIP() << "this machine is busy with something else";
+  if (const auto why = why_not_tried(masks)) GTEST_SKIP() << *why;
   EXPECT_EQ(host_->state(), "idle") << "it is nothing for a person to confirm";
   const CommandResult confirmed = host_->ctl("confirm");
   EXPECT_EQ(confirmed.code, 1) << confirmed.output;
@@ -214,7 +214,7 @@ TEST_F(TrialsOnKernel, ARestartDuringATrialUndoesItAndRemembersThatItFailed) {
   serve();
   const Process mice = client("web", "mice"), bulk = client("backup", "bulk --flows 4");
   Process daemon = start_with_queues();
-  if (!is_tried(masks)) GTEST_SKIP() << "this machine is busy with something else";
+  if (const auto why = why_not_tried(masks)) GTEST_SKIP() << *why;
   daemon.signal(SIGTERM);
   EXPECT_EQ(daemon.wait(), 0);
   EXPECT_NE(rps(), masks) << "nothing changes on exit";
