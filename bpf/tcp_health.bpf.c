@@ -68,13 +68,6 @@ struct bpf_iter__bpf_sk_storage_map {
   void *value;
 } KERNEL;
 
-#define FIELD(sk, field)                                                                       \
-  ({                                                                                           \
-    typeof(((struct tcp_sock *)0)->field) value_ = 0;                                          \
-    bpf_core_read(&value_, sizeof value_, &((struct tcp_sock *)(sk))->field);                  \
-    value_;                                                                                    \
-  })
-
 static __always_inline struct ankus_tcp_row *row_of(__u32 workload) {
   struct ankus_tcp_row *row = bpf_map_lookup_elem(&ankus_tcp_rows, &workload), *none;
   __u32 zero = 0;
@@ -88,8 +81,8 @@ static __always_inline struct ankus_tcp_row *row_of(__u32 workload) {
 
 /* By the cgroup that made the socket, else by its namespace; 0 = nobody known. */
 static __always_inline __u32 owner_of(const struct sock *sk) {
-  __u64 cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
-  __u32 space = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+  __u64 cgroup = sk->sk_cgrp_data.cgroup->kn->id;
+  __u32 space = sk->__sk_common.skc_net.net->ns.inum;
   __u32 *owner = bpf_map_lookup_elem(&ankus_cgroups, &cgroup);
 
   if (!owner) owner = bpf_map_lookup_elem(&ankus_tcp_spaces, &space);
@@ -97,11 +90,11 @@ static __always_inline __u32 owner_of(const struct sock *sk) {
 }
 
 static __always_inline void read_addresses(__u8 *local, __u8 *remote, const struct sock *sk) {
-  if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+  if (sk->__sk_common.skc_family == AF_INET) {
     *(__u64 *)local = *(__u64 *)remote = 0;
     ((__u32 *)local)[2] = ((__u32 *)remote)[2] = bpf_htonl(0xffff);
-    ((__u32 *)local)[3] = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
-    ((__u32 *)remote)[3] = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+    ((__u32 *)local)[3] = sk->__sk_common.skc_rcv_saddr;
+    ((__u32 *)remote)[3] = sk->__sk_common.skc_daddr;
   } else if (bpf_core_field_exists(sk->__sk_common.skc_v6_daddr)) {
     bpf_core_read(local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
     bpf_core_read(remote, 16, &sk->__sk_common.skc_v6_daddr);
@@ -115,13 +108,13 @@ static __always_inline int beyond_host(const struct sock *sk) {
   return !ankus_is_loopback((__u8 *)local, (__u8 *)remote);
 }
 
-static __always_inline void read_counts(struct ankus_tcp_counts *counts, const struct sock *sk) {
-  counts->bytes_sent = FIELD(sk, bytes_sent);
-  counts->bytes_retransmitted = FIELD(sk, bytes_retrans);
-  counts->bytes_acked = FIELD(sk, bytes_acked);
-  counts->bytes_received = FIELD(sk, bytes_received);
-  counts->segments_sent = FIELD(sk, segs_out);
-  counts->retransmits = FIELD(sk, total_retrans);
+static __always_inline void read_counts(struct ankus_tcp_counts *counts, const struct tcp_sock *tcp) {
+  counts->bytes_sent = tcp->bytes_sent;
+  counts->bytes_retransmitted = tcp->bytes_retrans;
+  counts->bytes_acked = tcp->bytes_acked;
+  counts->bytes_received = tcp->bytes_received;
+  counts->segments_sent = tcp->segs_out;
+  counts->retransmits = tcp->total_retrans;
 }
 
 /* Adds what the socket has counted since its workload was last told. */
@@ -146,24 +139,25 @@ static __always_inline struct ankus_tcp_state *known(struct sock *sk) {
 /* Makes the storage of a connection that is older than the sensor: what it moved before is not told. */
 static __always_inline struct ankus_tcp_state *make_known(struct sock *sk) {
   struct ankus_tcp_state *state = known(sk);
+  const struct tcp_sock *tcp;
 
-  if (state || !beyond_host(sk)) return state;
+  if (state || !beyond_host(sk) || (tcp = bpf_skc_to_tcp_sock(sk)) == 0) return state;
   state = bpf_sk_storage_get(&ankus_tcp_states, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-  if (state) read_counts(&state->told, sk);
+  if (state) read_counts(&state->told, tcp);
   return state;
 }
 
 /* The state of the socket when a packet comes: the last RTT sample is that of the packet before. */
-static __always_inline void note(struct ankus_tcp_state *state, const struct sock *sk) {
-  __u32 queue = FIELD(sk, write_seq) - FIELD(sk, snd_una);
-  __u64 sample = FIELD(sk, rack.mstamp);
+static __always_inline void note(struct ankus_tcp_state *state, const struct sock *sk, const struct tcp_sock *tcp) {
+  __u32 queue = tcp->write_seq - tcp->snd_una;
+  __u64 sample = tcp->rack.mstamp;
   struct ankus_tcp_row *row;
   __u32 rtt, bucket;
 
   if (queue > state->send_queue_max) state->send_queue_max = queue;
   if (sample == state->sample) return;
   state->sample = sample;
-  rtt = FIELD(sk, rack.rtt_us);
+  rtt = tcp->rack.rtt_us;
   if (!rtt || rtt == ~0U) return;
   state->rtt_samples += 1;
   state->rtt_sum += rtt;
@@ -179,11 +173,12 @@ SEC("tp_btf/tcp_probe")
 int BPF_PROG(ankus_tcp_packet, struct sock *sk) {
   __u32 zero = 0;
   const struct ankus_tcp_config *rule = bpf_map_lookup_elem(&ankus_tcp_config, &zero);
+  const struct tcp_sock *tcp;
   struct ankus_tcp_state *state;
 
   if (!rule || !ankus_sampled(rule->shift ? bpf_get_prandom_u32() : 0, rule->shift)) return 0;
   state = make_known(sk);
-  if (state) note(state, sk);
+  if (state && (tcp = bpf_skc_to_tcp_sock(sk)) != 0) note(state, sk, tcp);
   return 0;
 }
 
@@ -204,14 +199,15 @@ int BPF_PROG(ankus_tcp_opens, const struct sock *sk, const int before, const int
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(ankus_tcp_closes, struct sock *sk) {
   struct ankus_tcp_state *state = known(sk);
+  const struct tcp_sock *tcp;
   struct ankus_tcp_counts now;
   struct ankus_tcp_row *row;
   __u32 owner;
 
-  if (!state) return 0;
+  if (!state || (tcp = bpf_skc_to_tcp_sock(sk)) == 0) return 0;
   owner = owner_of(sk);
-  read_counts(&now, sk);
-  note(state, sk);
+  read_counts(&now, tcp);
+  note(state, sk, tcp);
   tell(state, &now, owner);
   row = row_of(owner);
   if (row) __sync_fetch_and_add(&row->closed, 1);
@@ -242,14 +238,15 @@ int ankus_tcp_list(struct bpf_iter__bpf_sk_storage_map *context) {
   struct ankus_tcp_state *state = context->value;
   struct sock *sk = context->sk;
   struct ankus_tcp_record record = {};
+  const struct tcp_sock *tcp;
 
-  if (!state || !sk) return 0;
+  if (!state || !sk || (tcp = bpf_skc_to_tcp_sock(sk)) == 0) return 0;
   read_addresses(record.local, record.remote, sk);
-  record.local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-  record.remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+  record.local_port = sk->__sk_common.skc_num;
+  record.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
   record.owner = owner_of(sk);
-  record.state = BPF_CORE_READ(sk, __sk_common.skc_state);
-  read_counts(&record.counts, sk);
+  record.state = sk->__sk_common.skc_state;
+  read_counts(&record.counts, tcp);
   tell(state, &record.counts, record.owner);
   record.established = state->established;
   record.now = bpf_ktime_get_ns();
@@ -257,18 +254,35 @@ int ankus_tcp_list(struct bpf_iter__bpf_sk_storage_map *context) {
   record.rtt_samples = state->rtt_samples;
   record.fast_retransmits = state->fast_retransmits;
   record.timeouts = state->timeouts;
-  record.flight_packets = FIELD(sk, packets_out);
-  record.flight_bytes = FIELD(sk, snd_nxt) - FIELD(sk, snd_una);
-  record.peer_window = FIELD(sk, snd_wnd);
-  record.own_window = FIELD(sk, rcv_wnd);
-  record.congestion_window = FIELD(sk, snd_cwnd);
-  record.mss = FIELD(sk, mss_cache);
-  record.send_queue = FIELD(sk, write_seq) - FIELD(sk, snd_una);
-  record.unsent = FIELD(sk, write_seq) - FIELD(sk, snd_nxt);
-  record.unread = FIELD(sk, rcv_nxt) - FIELD(sk, copied_seq);
-  record.memory = BPF_CORE_READ(sk, sk_wmem_queued);
-  record.smoothed_rtt = FIELD(sk, srtt_us) >> 3;
+  record.flight_packets = tcp->packets_out;
+  record.flight_bytes = tcp->snd_nxt - tcp->snd_una;
+  record.peer_window = tcp->snd_wnd;
+  record.own_window = tcp->rcv_wnd;
+  record.congestion_window = tcp->snd_cwnd;
+  record.mss = tcp->mss_cache;
+  record.send_queue = tcp->write_seq - tcp->snd_una;
+  record.unsent = tcp->write_seq - tcp->snd_nxt;
+  record.unread = tcp->rcv_nxt - tcp->copied_seq;
+  record.memory = sk->sk_wmem_queued;
+  record.smoothed_rtt = tcp->srtt_us >> 3;
   record.send_queue_max = state->send_queue_max > record.send_queue ? state->send_queue_max : record.send_queue;
   bpf_seq_write(context->meta->seq, &record, sizeof record);
+  return 0;
+}
+
+/* Brings the workloads' rows up to date, and no more. A byte for each socket, so that the reader's
+ * buffer says how many are visited at a stretch: the kernel does not give the CPU away in between. */
+SEC("iter/bpf_sk_storage_map")
+int ankus_tcp_tell(struct bpf_iter__bpf_sk_storage_map *context) {
+  struct ankus_tcp_state *state = context->value;
+  struct sock *sk = context->sk;
+  struct ankus_tcp_counts now;
+  const struct tcp_sock *tcp;
+  __u8 one = 1;
+
+  if (!state || !sk || (tcp = bpf_skc_to_tcp_sock(sk)) == 0) return 0;
+  read_counts(&now, tcp);
+  if (ankus_moved(&now, &state->told)) tell(state, &now, owner_of(sk));
+  bpf_seq_write(context->meta->seq, &one, sizeof one);
   return 0;
 }

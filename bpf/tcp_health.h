@@ -72,6 +72,12 @@ struct ankus_tcp_config {
 /* How much a counter has grown; one that is lower than before belongs to a new connection. */
 static inline __u64 ankus_grown(__u64 now, __u64 told) { return now >= told ? now - told : now; }
 
+/* Has the connection done anything since? What it sends, also again, is in the segments. */
+static inline int ankus_moved(const struct ankus_tcp_counts *now, const struct ankus_tcp_counts *told) {
+  return now->segments_sent != told->segments_sent || now->bytes_received != told->bytes_received ||
+         now->bytes_acked != told->bytes_acked;
+}
+
 /* Neither end is beyond this host: no network is involved. Addresses as in the record. */
 static inline int ankus_is_loopback(const __u8 *local, const __u8 *remote) {
   const __u64 *a = (const __u64 *)local, *b = (const __u64 *)remote;

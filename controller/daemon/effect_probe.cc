@@ -179,8 +179,8 @@ Result<Look> EffectProbe::look(const Snapshot& snapshot, MonotonicTime now) {
   }
   std::map<WorkloadId, TcpHealth> tcp;
   std::map<WorkloadId, Histogram> rtt;
-  if (const auto reading = observer_->tcp())
-    for (const TcpTotals& totals : reading->totals) {
+  if (const auto workloads = observer_->tcp_totals())
+    for (const TcpTotals& totals : *workloads) {
       rtt[totals.workload] = totals.rtt;
       tcp[totals.workload] = {.packets_sent = totals.segments_sent,
                               .retransmits = totals.retransmits,

@@ -144,11 +144,20 @@ void Observer::open_host_sensors(const std::string& cgroup) {
     troubles_["TCP's health"] = started.error().text;
 }
 
-Result<TcpReading> Observer::tcp() const {
-  if (tcp_) return tcp_->read();
+std::unexpected<Error> Observer::no_tcp() const {
   const auto why = troubles_.find("TCP's health");
   return fail(ErrorKind::unsupported, "TCP's health is not seen on this host" +
                                           (why == troubles_.end() ? "" : ": " + why->second));
+}
+
+Result<TcpReading> Observer::tcp() const {
+  if (tcp_) return tcp_->read();
+  return no_tcp();
+}
+
+Result<std::vector<TcpTotals>> Observer::tcp_totals() const {
+  if (tcp_) return tcp_->totals();
+  return no_tcp();
 }
 
 bool Observer::sample_tcp(std::uint32_t one_in) const { return tcp_ && tcp_->sample(one_in); }

@@ -68,6 +68,8 @@ class Observer {
   std::uint64_t netns_cookie() const { return netns_cookie_; }
   /// How TCP fares; an Error where this kernel does not tell.
   Result<TcpReading> tcp() const;
+  /// Of the workloads alone.
+  Result<std::vector<TcpTotals>> tcp_totals() const;
   /// Of so many packets that TCP receives, one tells of its round trip. False: it stays as it was.
   bool sample_tcp(std::uint32_t one_in) const;
   static constexpr std::uint32_t kTcpOneIn = 16;  ///< what is cheap
@@ -97,6 +99,7 @@ class Observer {
 
  private:
   explicit Observer(Options options) : options_(std::move(options)) {}
+  std::unexpected<Error> no_tcp() const;
   Result<void> take_over_maps();
   Result<void> find_workloads(MonotonicTime now);
   void read_host(MonotonicTime now);

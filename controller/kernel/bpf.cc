@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdarg>
@@ -164,7 +165,7 @@ Result<std::uint32_t> test_run(int program) {
   return options.retval;
 }
 
-Result<std::vector<std::byte>> read_iterator(int program, int map) {
+Result<std::vector<std::byte>> read_iterator(int program, int map, std::size_t at_once) {
   bpf_iter_link_info info{};
   info.map.map_fd = static_cast<std::uint32_t>(map);
   LIBBPF_OPTS(bpf_link_create_opts, options, .iter_info = &info, .iter_info_len = sizeof info);
@@ -173,7 +174,7 @@ Result<std::vector<std::byte>> read_iterator(int program, int map) {
   const UniqueFd iterator(bpf_iter_create(link.get()));
   if (!iterator) return fail_errno("BPF iterator: open");
   std::vector<std::byte> all;
-  std::array<std::byte, 16384> part;
+  std::vector<std::byte> part(at_once);
   for (;;) {
     const ssize_t got = read(iterator.get(), part.data(), part.size());
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
@@ -245,13 +246,16 @@ Result<void> map_erase(int map, const void* key) {
 
 Result<void> map_for_each(int map, std::size_t key_size, std::size_t value_size,
                           const std::function<void(const void* key, const void* value)>& each) {
-  constexpr std::uint32_t kBatch = 1024;
-  std::vector<std::byte> keys(kBatch * key_size), values(kBatch * value_size);
+  // A hash bucket must fit (ENOSPC otherwise), and what is never used need not be made.
+  constexpr std::size_t kLeast = 64, kMost = 1024, kBytes = 65536;
+  const auto batch =
+      static_cast<std::uint32_t>(std::clamp(kBytes / (key_size + value_size), kLeast, kMost));
+  std::vector<std::byte> keys(batch * key_size), values(batch * value_size);
   std::uint64_t in = 0, out = 0;  // opaque cursor; the kernel uses 4 bytes for hashes
   bool first = true;
   LIBBPF_OPTS(bpf_map_batch_opts, options);
   while (true) {
-    std::uint32_t count = kBatch;
+    std::uint32_t count = batch;
     const int error = bpf_map_lookup_batch(map, first ? nullptr : &in, &out, keys.data(),
                                            values.data(), &count, &options);
     if (error != 0 && error != -ENOENT) return fail_errno("map read", -error);

@@ -57,8 +57,10 @@ struct LinkInfo {
 Result<LinkInfo> link_info(int link);
 Result<std::uint32_t> program_id(int program);
 
-/// All that a BPF iterator over the elements of `map` writes (bpf_iter/bpf_sk_storage_map).
-Result<std::vector<std::byte>> read_iterator(int program, int map);
+/// All that a BPF iterator over the elements of `map` writes (bpf_iter/bpf_sk_storage_map). It is
+/// read `at_once` bytes at a time: for so long the kernel visits elements without giving the CPU
+/// away (kernel/bpf/bpf_iter.c, bpf_seq_read()).
+Result<std::vector<std::byte>> read_iterator(int program, int map, std::size_t at_once);
 
 /// Runs a program on 64 bytes of nothing; its return value.
 Result<std::uint32_t> test_run(int program);

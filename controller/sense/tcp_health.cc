@@ -27,6 +27,8 @@ constexpr std::array kProbes = {
           "RTT samples and the longest send queue are not measured"},
 };
 
+/// Sockets; others wait for the CPU meanwhile.
+constexpr std::size_t kAtAStretch = 64;
 constexpr std::uint32_t kEstablished = 1;  // include/net/tcp_states.h
 
 nanoseconds us(std::uint64_t count) {
@@ -158,8 +160,7 @@ Result<void> TcpSensor::forget_namespace(std::uint64_t inode) const {
 
 Result<TcpReading> TcpSensor::read() const {
   TcpReading reading;
-  const auto bytes =
-      bpf::read_iterator(object_->program("ankus_tcp_list"), object_->map("ankus_tcp_states"));
+  const auto bytes = visit("ankus_tcp_list", kAtAStretch * sizeof(ankus_tcp_record));
   if (!bytes) return std::unexpected(bytes.error());
   for (std::size_t at = 0; at + sizeof(ankus_tcp_record) <= bytes->size();
        at += sizeof(ankus_tcp_record)) {
@@ -167,12 +168,30 @@ Result<TcpReading> TcpSensor::read() const {
     std::memcpy(&record, bytes->data() + at, sizeof record);
     reading.flows.push_back(tcp_flow_of(record));
   }
+  auto totals = read_rows();
+  if (!totals) return std::unexpected(totals.error());
+  reading.totals = std::move(*totals);
+  return reading;
+}
+
+Result<std::vector<TcpTotals>> TcpSensor::totals() const {
+  const auto told = visit("ankus_tcp_tell", kAtAStretch);
+  if (!told) return std::unexpected(told.error());
+  return read_rows();
+}
+
+Result<std::vector<std::byte>> TcpSensor::visit(const char* program, std::size_t at_once) const {
+  return bpf::read_iterator(object_->program(program), object_->map("ankus_tcp_states"), at_once);
+}
+
+Result<std::vector<TcpTotals>> TcpSensor::read_rows() const {
+  std::vector<TcpTotals> totals;
   auto done = rows_.for_each([&](std::uint32_t workload, const ankus_tcp_row& row) {
-    reading.totals.push_back(totals_of(workload, row));
+    totals.push_back(totals_of(workload, row));
   });
   if (!done) return std::unexpected(done.error());
-  std::ranges::sort(reading.totals, {}, &TcpTotals::workload);
-  return reading;
+  std::ranges::sort(totals, {}, &TcpTotals::workload);
+  return totals;
 }
 
 }  // namespace ankus

@@ -17,6 +17,19 @@ TEST(TcpGrown, ACounterThatIsLowerBeginsAnew) {
   EXPECT_EQ(ankus_grown(3, 10), 3U);
 }
 
+TEST(TcpMoved, ASegmentSentOrBytesThatCame) {
+  const ankus_tcp_counts told{
+      .bytes_sent = 10, .bytes_acked = 5, .bytes_received = 7, .segments_sent = 2};
+  EXPECT_FALSE(ankus_moved(&told, &told));
+  for (auto change : {+[](ankus_tcp_counts& c) { ++c.segments_sent; },
+                      +[](ankus_tcp_counts& c) { ++c.bytes_received; },
+                      +[](ankus_tcp_counts& c) { ++c.bytes_acked; }}) {
+    ankus_tcp_counts now = told;
+    change(now);
+    EXPECT_TRUE(ankus_moved(&now, &told));
+  }
+}
+
 using Address = std::array<std::uint8_t, 16>;
 constexpr Address v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
   return {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d};
