@@ -196,7 +196,8 @@ static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow,
   verdict = ankus_verdict_of(fast, flow ? weight : ANKUS_UNKNOWN, proven);
   if (verdict == ANKUS_SLOW &&
       ankus_over_admission(bucket, side, p->now, p->length, p->device->admission_per_jiffy,
-                           p->device->admission_burst, rule->admission_hold))
+                           weight == ANKUS_LIGHT ? p->device->admission_burst : p->device->admission_burst_others,
+                           rule->admission_hold))
     verdict = ANKUS_PROBATION;
   if (verdict == ANKUS_SLOW) class = member->slow_class;
   if (verdict == ANKUS_FAST) class = member->fast_class;
@@ -261,7 +262,8 @@ static __always_inline __u32 at_uplink(struct packet *p, __be16 protocol, int le
                             rule->fast_hold);
   }
   if (!leaving && p->device->rss_size) count_arrival(p, flow);
-  if (!p->device->major) return 0;
+  /* What arrives passes no tree of ours but the ifb's, and takes nothing from what may be sent. */
+  if (!p->device->major || (!leaving && !(p->device->flags & ANKUS_DEVICE_IFB))) return 0;
   return (__u32)p->device->major << 16 | class_of(p, flow, fast, rule);
 }
 

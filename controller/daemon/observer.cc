@@ -344,6 +344,7 @@ Result<void> Observer::follow(const FlowRules& rules, const std::set<std::uint32
                      .fast_bytes = link.fast_bytes,
                      .admission = link.admission_rate.value_or(BitRate{0}),
                      .admission_burst = link.admission_burst,
+                     .admission_burst_others = link.admission_burst_others,
                      .major = in_force ? kOurMajor : std::uint16_t{0},
                      .probation_class = link.probation_class};
     if (!row.ifb) row.table_rows = table_rows_of(link.device);

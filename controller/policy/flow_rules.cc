@@ -15,11 +15,13 @@ constexpr Bytes kMost31{std::numeric_limits<std::int32_t>::max()};
 
 LinkFlowRules rules_for(const Policy& policy, Device device, std::optional<BitRate> rate) {
   const BitRate known = rate.value_or(BitRate{});  // of rate 0 the floors are left
-  LinkFlowRules rules{.device = std::move(device),
-                      .rate = rate,
-                      .fast_bytes = std::min(kMost32, fast_threshold(policy.fast, known)),
-                      .admission_burst = std::clamp(known * policy.admission.burst,
-                                                    kSmallestAdmissionBurst, kMost31)};
+  const Bytes burst = known * policy.admission.burst;
+  LinkFlowRules rules{
+      .device = std::move(device),
+      .rate = rate,
+      .fast_bytes = std::min(kMost32, fast_threshold(policy.fast, known)),
+      .admission_burst = std::clamp(burst, kSmallestAdmissionBurst, kMost31),
+      .admission_burst_others = std::clamp(burst, kSmallestAdmissionBurstOfOthers, kMost31)};
   if (rate) rules.admission_rate = *rate * policy.admission.share;
   return rules;
 }

@@ -10,8 +10,12 @@
 
 namespace ankus {
 
-/// What no admission burst is below: one packet with segmentation offload must pass.
+/// What no light workload's admission burst is below: one packet with segmentation offload must
+/// pass.
 inline constexpr Bytes kSmallestAdmissionBurst{64'000};
+/// And no other's: two frames. What elephants put into the mice's queue at once, all mice wait for,
+/// and on a slow link 64 KB are many ms; their packets that are larger are in probation.
+inline constexpr Bytes kSmallestAdmissionBurstOfOthers{3'100};
 
 /// The flow rules of one device in absolute numbers.
 struct LinkFlowRules {
@@ -22,7 +26,8 @@ struct LinkFlowRules {
   std::optional<BitRate> rate;            ///< none: unknown, and `fast_bytes` is the rule's floor
   Bytes fast_bytes;                       ///< per window; fits 32 bits, as the kernel side keeps it
   std::optional<BitRate> admission_rate;  ///< into slow classes, per workload; none: no rate known
-  Bytes admission_burst;                  ///< fits 31 bits
+  Bytes admission_burst;                  ///< of light workloads; fits 31 bits
+  Bytes admission_burst_others;           ///< as above
 
   bool operator==(const LinkFlowRules&) const = default;
 };

@@ -134,6 +134,7 @@ Result<void> FlowTable::set_device(const SensedDevice& device) const {
   raw.fast_bytes = clamp32(device.fast_bytes.count);
   raw.admission_per_jiffy = clamp32((device.admission * Programs::tick()).count);
   raw.admission_burst = clamp32(device.admission_burst.count);
+  raw.admission_burst_others = clamp32(device.admission_burst_others.count);
   raw.major = device.major;
   raw.probation_class = device.probation_class;
   raw.rss_first = device.table_rows.first;

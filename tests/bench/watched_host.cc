@@ -43,6 +43,7 @@ Result<void> WatchedHost::set_uplink(std::uint16_t major, BitRate rate) const {
                             .fast_bytes = {64'000},
                             .admission = rate * Share{0.1},
                             .admission_burst = {125'000},
+                            .admission_burst_others = {125'000},
                             .major = major,
                             .probation_class = 0x0f});
 }

@@ -32,6 +32,7 @@ class ActuatorOnKernel : public testing::Test {
                                       .fast_bytes = {64'000},
                                       .admission = {20'000'000},
                                       .admission_burst = {125'000},
+                                      .admission_burst_others = {125'000},
                                       .probation_class = 0x0f}));
     handles_ = {.classifier_program = programs_->program("ankus_uplink_classifies"),
                 .pin_dir = lab_->pin_dir(),
@@ -240,6 +241,37 @@ TEST_F(ActuatorOnKernel, MasqueradedPacketsGetTheClassOfTheirOwnerAndSpeed) {
   EXPECT_GT(sent("up0", "11"), 4'500'000U);
   EXPECT_GT(sent("up0", "f"), probation + 10'000);
   EXPECT_LT(sent("up0", "10"), slow + 2'000);
+
+  write(undone(actions));
+}
+
+TEST_F(ActuatorOnKernel, WhatAWorkloadReceivesTakesNothingFromWhatItMaySend) {
+  Attachments attachments(*programs_);
+  const std::uint32_t web = lab_->ifindex("v-web");
+  ASSERT_TRUE(table_->set_device({.ifindex = web, .owner = 1}));
+  ASSERT_TRUE(table_->set_device({.ifindex = up0_.ifindex,
+                                  .uplink = true,
+                                  .fast_bytes = {64'000},
+                                  .admission = {1'000'000},
+                                  .admission_burst = {125'000},
+                                  .probation_class = 0x0f}));
+  ASSERT_TRUE(attachments.watch_workload(web));
+  ASSERT_TRUE(attachments.watch_uplink(up0_.ifindex, false));
+  ASSERT_TRUE(attachments.watch_conntrack());
+  auto actions =
+      tree(up0_, tcx_works_ ? ClassifierProgram::Hook::tcx : ClassifierProgram::Hook::clsact);
+  const Members members{
+      {{.workload = 0, .slow_class = 0x10, .fast_class = 0x11},
+       {.workload = 1, .slow_class = 0x10, .fast_class = 0x11, .weight = Weight::light}}};
+  actions.push_back({.knob = knob::Membership{}, .before = Absent{}, .after = members});
+  write(actions);
+
+  const std::uint64_t slow = sent("up0", "10"), probation = sent("up0", "f");
+  for (const std::uint16_t port : {7001, 7002})  // 80 KB each way: both ways would be too many
+    ASSERT_NE(send_udp(lab_->container("web"), lab_->server(), "10.77.0.2", port, 40, 1'000, 40),
+              0);
+  EXPECT_GT(sent("up0", "10"), slow + 80'000);
+  EXPECT_LT(sent("up0", "f"), probation + 2'000);
 
   write(undone(actions));
 }

@@ -35,7 +35,8 @@ TEST(FlowRules, AreAbsoluteNumbers) {
                                            .rate = BitRate{1'000'000'000},
                                            .fast_bytes = {312'500},
                                            .admission_rate = BitRate{100'000'000},
-                                           .admission_burst = {250'000}}));
+                                           .admission_burst = {250'000},
+                                           .admission_burst_others = {250'000}}));
 }
 
 TEST(FlowRules, OnSlowLinksTheFloorsHold) {
@@ -43,6 +44,7 @@ TEST(FlowRules, OnSlowLinksTheFloorsHold) {
       flow_rules(example::host(), parsed("[link.eth0]\nrate = \"10 Mbit\"\n" + std::string(kRule)));
   EXPECT_EQ(rules.links.at(0).fast_bytes, Bytes{64'000});
   EXPECT_EQ(rules.links.at(0).admission_burst, kSmallestAdmissionBurst);
+  EXPECT_EQ(rules.links.at(0).admission_burst_others, kSmallestAdmissionBurstOfOthers);
 }
 
 TEST(FlowRules, WatchTheUplinkWithoutRules) {
