@@ -54,12 +54,15 @@ class Watched {
   FlowTable& table() { return *table_; }
   Programs& programs() { return *programs_; }
 
-  std::optional<Flow> flow(std::uint16_t local_port, std::uint8_t protocol = IPPROTO_TCP) const {
+  /// `remote_port` where there are several: a local port may be used towards each of them.
+  std::optional<Flow> flow(std::uint16_t local_port, std::uint8_t protocol = IPPROTO_TCP,
+                           std::uint16_t remote_port = 0) const {
     const auto flows = table_->flows();
     if (!flows) return std::nullopt;
     std::optional<Flow> found;
     for (const Flow& flow : *flows)
-      if (flow.local.port == local_port && flow.protocol == protocol) {
+      if (flow.local.port == local_port && flow.protocol == protocol &&
+          (remote_port == 0 || flow.remote.port == remote_port)) {
         EXPECT_FALSE(found) << "one connection, two entries";
         found = flow;
       }
@@ -321,10 +324,11 @@ TEST_F(SensorAlone, InAFullTableEndedConnectionsGiveTheirPlacesToNewOnes) {
   Lab lab("--routed --no-nat --conntrack --containers 'web:light backup:heavy'");
   Watched watched(lab, Watched::Devices::best, {}, 24);
   for (int i = 0; i < 60; ++i) {
-    const std::uint16_t port = send_tcp(lab.container("web"), lab.server(), "10.77.0.2",
-                                        static_cast<std::uint16_t>(7100 + i), 1'000);
+    const auto remote_port = static_cast<std::uint16_t>(7100 + i);
+    const std::uint16_t port =
+        send_tcp(lab.container("web"), lab.server(), "10.77.0.2", remote_port, 1'000);
     ASSERT_NE(port, 0);
-    EXPECT_TRUE(watched.flow(port)) << i;
+    EXPECT_TRUE(watched.flow(port, IPPROTO_TCP, remote_port)) << i;
     usleep(5'000);  // an ended one keeps its place for 20 ms
   }
   EXPECT_EQ((*watched.table().counters())[ANKUS_COUNT_MAP_FULL], 0U);
