@@ -64,8 +64,7 @@ struct ElephantRule {
 /// What one workload may put into light classes, all its slow flows together.
 struct AdmissionRule {
   Share share{0.1};
-  nanoseconds burst =
-      milliseconds(2);  ///< at the link's rate; flow_rules.h has what it is never below
+  nanoseconds burst = milliseconds(2);  ///< at the link's rate; flow_rules.h: at least so much
   /// For so long a workload over its share stays out; then its bucket fills anew, at `share`.
   nanoseconds hold = seconds(3);
 
