@@ -26,11 +26,41 @@ LinkFlowRules rules_for(const Policy& policy, Device device, std::optional<BitRa
   return rules;
 }
 
-LinkFlowRules shaped_rules_for(const Policy& policy, const Device& device, BitRate total) {
+LinkFlowRules shaped_rules_for(const Policy& policy, const Device& device,
+                               std::optional<BitRate> total) {
   LinkFlowRules rules = rules_for(policy, device, total);
   rules.shaped = true;
   rules.probation_class = kProbationMinor;
   return rules;
+}
+
+bool has_rules(const FlowRules& rules, const Device& device) {
+  return std::ranges::find(rules.links, device, &LinkFlowRules::device) != rules.links.end();
+}
+
+/// The link whose ingress we have sent through `ifb`.
+std::optional<Device> received_through(const Snapshot& snapshot, const Device& ifb) {
+  for (const HeldKnob& held : snapshot.held) {
+    const auto* redirect = std::get_if<knob::IngressRedirect>(&held.knob);
+    if (redirect && held.written == Setting(RedirectTo{.ifindex = ifb.ifindex}))
+      return redirect->device;
+  }
+  return std::nullopt;
+}
+
+/// A tree stands until it is taken down, whatever the policy says by then: until that its packets
+/// need their classes. One without a class would pass by all of them.
+void add_standing(const Snapshot& snapshot, const Policy& policy, FlowRules& rules) {
+  for (const HeldKnob& held : snapshot.held) {
+    const auto* classifier = std::get_if<knob::Classifier>(&held.knob);
+    if (!classifier || has_rules(rules, classifier->device)) continue;
+    const auto link = std::ranges::find(snapshot.links, classifier->device, &Link::device);
+    if (link == snapshot.links.end()) continue;
+    std::optional<BitRate> total = held_total(snapshot, link->device);
+    if (!total) total = link_rate(link_policy(snapshot, policy, *link), *link);
+    rules.links.push_back(shaped_rules_for(policy, link->device, total));
+    rules.links.back().receives_for = received_through(snapshot, link->device);
+  }
 }
 
 }  // namespace
@@ -55,18 +85,16 @@ FlowRules flow_rules(const Snapshot& snapshot, const Policy& policy) {
     rules.links.push_back(shaped_rules_for(policy, shaped.download->ifb, shaped.download->total));
     rules.links.back().receives_for = shaped.link.device;
   }
+  add_standing(snapshot, policy, rules);
   // Watched besides: the uplinks, and what receive rules name.
   std::vector<Link> watched = uplinks(snapshot);
   for (const Rule& rule : policy.rules)
     for (const Link& link : snapshot.links)
       if (rule.receive && rule.receive->device == link.device.name) watched.push_back(link);
-  for (const Link& link : watched) {
-    const bool known = std::ranges::any_of(
-        rules.links, [&](const LinkFlowRules& known) { return known.device == link.device; });
-    if (!known)
+  for (const Link& link : watched)
+    if (!has_rules(rules, link.device))
       rules.links.push_back(
           rules_for(policy, link.device, link_rate(link_policy(snapshot, policy, link), link)));
-  }
 
   std::optional<BitRate> slowest;
   for (const LinkFlowRules& link : rules.links)

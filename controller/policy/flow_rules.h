@@ -21,7 +21,7 @@ inline constexpr Bytes kSmallestAdmissionBurstOfOthers{3'100};
 struct LinkFlowRules {
   Device device;  ///< whose egress the rules are for: the link itself, or its ifb
   std::optional<Device> receives_for;     ///< set on an ifb: the link whose ingress goes through it
-  bool shaped = false;                    ///< false: only watched, packets get no class
+  bool shaped = false;                    ///< or a tree of ours stands there; else only watched
   std::uint16_t probation_class = 0;      ///< minor number below kOurMajor; 0 if not shaped
   std::optional<BitRate> rate;            ///< none: unknown, and `fast_bytes` is the rule's floor
   Bytes fast_bytes;                       ///< per window; fits 32 bits, as the kernel side keeps it

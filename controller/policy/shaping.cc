@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "base/text.h"
+#include "policy/classes.h"
 
 namespace ankus {
 namespace {
@@ -179,6 +180,14 @@ LinkPolicy link_policy(const Snapshot& snapshot, const Policy& policy, const Lin
   if (found == policy.links.end()) return {};
   const std::vector<Link> all = uplinks(snapshot);
   return std::ranges::find(all, link) != all.end() ? *found : LinkPolicy{};
+}
+
+std::optional<BitRate> held_total(const Snapshot& snapshot, const Device& device) {
+  const Knob total = knob::TcClass{.device = device, .handle = make_handle(kOurMajor, kTotalMinor)};
+  const auto held = std::ranges::find(snapshot.held, total, &HeldKnob::knob);
+  if (held == snapshot.held.end()) return std::nullopt;
+  const auto* written = std::get_if<HtbClass>(&held->written);
+  return written ? std::optional(written->rate) : std::nullopt;
 }
 
 std::optional<BitRate> link_rate(const LinkPolicy& stated, const Link& link) {

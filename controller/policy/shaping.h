@@ -45,6 +45,9 @@ std::string no_such_device_text(const Snapshot& snapshot, std::string_view name)
 /// defaults.
 LinkPolicy link_policy(const Snapshot& snapshot, const Policy& policy, const Link& link);
 
+/// What the tree that we hold on `device` lets through in all; none: we hold none.
+std::optional<BitRate> held_total(const Snapshot& snapshot, const Device& device);
+
 /// Stated, else what the driver reports where that can be believed.
 std::optional<BitRate> link_rate(const LinkPolicy& stated, const Link& link);
 

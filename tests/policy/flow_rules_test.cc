@@ -56,6 +56,52 @@ TEST(FlowRules, WatchTheUplinkWithoutRules) {
   EXPECT_EQ(rules.elephant_rate_bytes, Bytes{12'500'000});
 }
 
+HeldKnob held(Knob knob, Setting written) {
+  return {.knob = std::move(knob), .original = Absent{}, .written = std::move(written)};
+}
+
+/// eth0 and the ifb behind it, as a policy that stated 200 and 100 Mbit has left them.
+Snapshot with_trees() {
+  Snapshot snapshot = example::host();
+  const Device eth0 = snapshot.links[1].device;
+  const Device ifb{.name = "ankus-ifb2", .ifindex = 900, .netns_cookie = example::kCookie};
+  snapshot.links.push_back({.device = ifb, .kind = "ifb", .up = true});
+  for (const auto& [device, rate] : {std::pair(eth0, 200'000'000u), {ifb, 100'000'000u}}) {
+    snapshot.held.push_back(
+        held(knob::TcClass{.device = device, .handle = make_handle(kOurMajor, kTotalMinor)},
+             total_class(BitRate{rate}, 1'500)));
+    snapshot.held.push_back(held(knob::Classifier{.device = device}, ClassifierProgram{}));
+  }
+  snapshot.held.push_back(
+      held(knob::IngressRedirect{.device = eth0}, RedirectTo{.ifindex = ifb.ifindex}));
+  return snapshot;
+}
+
+TEST(FlowRules, OfATreeThatNobodyAsksForAnyMoreAreThoseItWasMadeWith) {
+  Snapshot snapshot = with_trees();
+  const Device eth0 = snapshot.links[1].device;
+  for (const bool protects : {false, true}) {
+    const std::string policy =
+        protects ? "[guard]\nprotect = { devices = [\"eth0\"] }\n" + std::string(kRule) : "";
+    const FlowRules rules = flow_rules(snapshot, parsed(policy));
+    ASSERT_EQ(rules.links.size(), 2u);
+    EXPECT_EQ(rules.links[0].device, eth0);
+    EXPECT_EQ(rules.links[0].receives_for, std::nullopt);
+    EXPECT_EQ(rules.links[1].receives_for, eth0);
+    for (const LinkFlowRules& link : rules.links) EXPECT_EQ(link.probation_class, kProbationMinor);
+    EXPECT_EQ(rules.links[0].admission_rate, BitRate{20'000'000});
+    EXPECT_EQ(rules.links[1].admission_rate, BitRate{10'000'000});
+  }
+  // Nor does it need a default route, or a rate.
+  example::link(snapshot, "eth0").has_default_route = false;
+  example::link(snapshot, "eth0").speed = std::nullopt;
+  EXPECT_EQ(flow_rules(snapshot, parsed("")).links.at(0).rate, BitRate{200'000'000});
+  std::erase_if(snapshot.held, [](const HeldKnob& h) {
+    return std::holds_alternative<knob::TcClass>(h.knob);  // somebody else has changed it since
+  });
+  EXPECT_EQ(flow_rules(snapshot, parsed("")).links.at(0).probation_class, kProbationMinor);
+}
+
 TEST(FlowRules, WithoutARateOnlyWhatIsAbsoluteHolds) {
   Snapshot snapshot = example::host();
   example::link(snapshot, "eth0").speed = std::nullopt;
