@@ -20,6 +20,7 @@ bool hands_on(const Link& link) {
 }
 
 bool is_ours(const Link& link) { return link.root_handle.major() == kOurMajor; }
+/// The tree at its root is one of ours.
 
 bool is_workloads(const Snapshot& snapshot, const Link& link) {
   return std::ranges::any_of(snapshot.workloads, [&](const WorkloadState& state) {
@@ -72,6 +73,24 @@ std::string obstacle(const Snapshot& snapshot, const Policy& policy, const LinkP
 }
 
 std::string no_rate_text(const Link& link) {
+bool is_named(const Policy& policy, const Link& link) {
+  return std::ranges::any_of(policy.rules, [&](const Rule& rule) {
+    return rule.bandwidth && rule.bandwidth->device == link.device.name;
+  });
+}
+
+/// The uplinks, and those that we shape as such and whose default route is gone, as long as no
+/// other device has come in their place: a route that comes back finds its tree.
+std::vector<Link> shaped_uplinks(const Snapshot& snapshot, const Policy& policy) {
+  std::vector<Link> all = uplinks(snapshot);
+  if (!std::ranges::all_of(all, is_ours)) return all;
+  for (const Link& link : snapshot.links)
+    if (is_ours(link) && !link.has_default_route && link.kind != "ifb" &&
+        !is_workloads(snapshot, link) && !is_named(policy, link))
+      all.push_back(link);
+  return all;
+}
+
   const std::string advice =
       "state it, for example [link." + link.device.name + "] rate = \"1 Gbit\"";
   if (!link.speed) return "its rate is not known: its driver reports none; " + advice;
@@ -94,18 +113,13 @@ std::vector<Named> named_links(const Snapshot& snapshot, const Policy& policy,
     if (found == all.end()) found = all.insert(all.end(), {.link = link});
     found->rules.push_back(rule);
   };
-  const auto is_named = [&](const Link& link) {
-    return std::ranges::any_of(policy.rules, [&](const Rule& rule) {
-      return rule.bandwidth && rule.bandwidth->device == link.device.name;
-    });
-  };
   for (const Rule& rule : policy.rules) {
     if (!rule.bandwidth) continue;
     const std::string& name = rule.bandwidth->device;
     if (name == kUplink) {
-      const std::vector<Link> resolved = uplinks(snapshot);
+      const std::vector<Link> resolved = shaped_uplinks(snapshot, policy);
       for (const Link& link : resolved)
-        if (!is_named(link)) add(link, rule);
+        if (!is_named(policy, link)) add(link, rule);
       if (!resolved.empty()) continue;
     } else if (const Link* link = find_link(snapshot, name)) {
       add(*link, rule);
@@ -121,6 +135,27 @@ std::vector<Named> named_links(const Snapshot& snapshot, const Policy& policy,
 }
 
 /// Named after the device's ifindex, so that it does not depend on what else is shaped. Interface
+/// What a device is shaped to, and why.
+struct Total {
+  BitRate rate;
+  std::string why;
+};
+
+std::optional<Total> total_of(const Snapshot& snapshot, const LinkPolicy& stated,
+                              const Link& link) {
+  if (const auto rate = link_rate(stated, link)) {
+    const std::string why = to_text(*rate) + (stated.rate ? " as [link." + stated.name + "] states"
+                                                          : " as its driver reports");
+    if (stated.bottleneck != Bottleneck::beyond) return Total{*rate, why};
+    return Total{*rate * stated.shape_to, to_text(stated.shape_to) + " of " + why};
+  }
+  // Most drivers report none while there is no carrier. A tree that stands outlives that.
+  const bool may_report = link.kind.empty() && is_ours(link);
+  if (const auto held = may_report ? held_total(snapshot, link.device) : std::nullopt)
+    return Total{*held, to_text(*held) + " as before: its driver reports none now"};
+  return std::nullopt;
+}
+
 /// names have at most 15 characters.
 std::string ifb_name(const Link& link) {
   return std::string(kIfbPrefix) + std::to_string(link.device.ifindex % 1'000'000);
@@ -178,7 +213,7 @@ LinkPolicy link_policy(const Snapshot& snapshot, const Policy& policy, const Lin
   if (const auto found = stated(link.device.name); found != policy.links.end()) return *found;
   const auto found = stated(kUplink);
   if (found == policy.links.end()) return {};
-  const std::vector<Link> all = uplinks(snapshot);
+  const std::vector<Link> all = shaped_uplinks(snapshot, policy);
   return std::ranges::find(all, link) != all.end() ? *found : LinkPolicy{};
 }
 
@@ -202,22 +237,17 @@ Shaping resolve_shaping(const Snapshot& snapshot, const Policy& policy) {
   for (Named& named : named_links(snapshot, policy, shaping.refusals)) {
     const Link& link = named.link;
     const LinkPolicy stated = link_policy(snapshot, policy, link);
-    const std::optional<BitRate> rate = link_rate(stated, link);
+    std::optional<Total> total = total_of(snapshot, stated, link);
     std::string why_not = obstacle(snapshot, policy, stated, link);
-    if (why_not.empty() && !rate) why_not = no_rate_text(link);
+    if (why_not.empty() && !total) why_not = no_rate_text(link);
     if (!why_not.empty()) {
       shaping.refusals.push_back({.what = "shape " + link.device.name, .why = std::move(why_not)});
       continue;
     }
-    const bool beyond = stated.bottleneck == Bottleneck::beyond;
-    std::string why_total = to_text(*rate) + (stated.rate ? " as [link." + stated.name + "] states"
-                                                          : " as its driver reports");
-    if (beyond) why_total = to_text(stated.shape_to) + " of " + why_total;
     shaping.links.push_back(
         {.link = link,
-         .rate = *rate,
-         .total = beyond ? *rate * stated.shape_to : *rate,
-         .why_total = std::move(why_total),
+         .total = total->rate,
+         .why_total = std::move(total->why),
          .rules = std::move(named.rules),
          .download = resolve_download(snapshot, stated, link, made, shaping.refusals)});
   }

@@ -21,7 +21,6 @@ struct Download {
 /// A device that bandwidth rules name and that can be shaped.
 struct ShapedLink {
   Link link;
-  BitRate rate;             ///< stated, else the driver's
   BitRate total;            ///< what it is shaped to
   std::string why_total;    ///< "200 Mbit as [link.eth0] states"
   std::vector<Rule> rules;  ///< whose bandwidth blocks apply to it, in the policy's order

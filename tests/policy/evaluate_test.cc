@@ -417,6 +417,65 @@ TEST(Refusal, OfOneDeviceLeavesTheOthers) {
 }
 
 // Properties, over link rates and policies.
+/// What a plan has made of eth0.
+Snapshot shaped_host(const Policy& policy) {
+  Snapshot snapshot = example::host();
+  for (const Wish& wish : evaluate(snapshot, policy).wishes)
+    snapshot.held.push_back(
+        {.knob = wish.knob, .original = Absent{}, .written = wish.setting, .reason = wish.reason});
+  example::link(snapshot, "eth0").root_kind = "htb";
+  example::link(snapshot, "eth0").root_handle = make_handle(kOurMajor, 0);
+  return snapshot;
+}
+
+std::vector<Setting> settings_of(const Desired& desired) {
+  std::vector<Setting> settings;
+  for (const Wish& wish : desired.wishes) settings.push_back(wish.setting);
+  return settings;
+}
+
+TEST(Standing, OutlivesTheCarrier) {
+  for (const char* top : {"", "[link.eth0]\nrate = \"200 Mbit\"\nbottleneck = \"beyond\"\n"}) {
+    const Policy stated = mice_first(top), policy = mice_first();
+    Snapshot snapshot = shaped_host(stated);
+    const auto before = settings_of(evaluate(snapshot, stated));
+    example::link(snapshot, "eth0").speed = std::nullopt;
+    const Desired desired = evaluate(snapshot, policy);
+    EXPECT_THAT(desired.refusals, IsEmpty());
+    EXPECT_EQ(settings_of(desired), before);
+  }
+  Snapshot snapshot = shaped_host(mice_first());
+  example::link(snapshot, "eth0").speed = std::nullopt;
+  EXPECT_EQ(evaluate(snapshot, mice_first()).wishes.at(1).reason,
+            "1 Gbit as before: its driver reports none now");
+  // What has no driver that could report one again is not waited for.
+  example::link(snapshot, "eth0").kind = "veth";
+  EXPECT_THAT(evaluate(snapshot, mice_first()).wishes, IsEmpty());
+}
+
+TEST(Standing, OutlivesTheDefaultRoute) {
+  const Policy policy = mice_first("[link.uplink]\nrate = \"200 Mbit\"\n", "uplink");
+  Snapshot snapshot = shaped_host(policy);
+  const Desired before = evaluate(snapshot, policy);
+  example::link(snapshot, "eth0").has_default_route = false;
+  EXPECT_EQ(evaluate(snapshot, policy), before);
+  // Until another device has come in its place.
+  Link& eth1 = example::link(snapshot, "eth1");
+  eth1.up = eth1.has_default_route = true;
+  const Desired moved = evaluate(snapshot, policy);
+  EXPECT_THAT(knobs_of(moved), testing::Contains("root qdisc of eth1"));
+  EXPECT_THAT(knobs_of(moved), testing::Not(testing::Contains("root qdisc of eth0")));
+}
+
+TEST(Standing, OfADeviceThatRulesNameDoesNotMakeItAnUplink) {
+  const Policy policy = mice_first("[link.uplink]\nrate = \"200 Mbit\"\n", "eth0");
+  Snapshot snapshot = example::host();
+  example::link(snapshot, "eth0").has_default_route = false;
+  const Desired before = evaluate(snapshot, policy);  // at 1 Gbit: it is none
+  example::link(snapshot, "eth0").root_handle = make_handle(kOurMajor, 0);
+  EXPECT_EQ(evaluate(snapshot, policy), before);
+}
+
 
 std::vector<Policy> many_policies() {
   std::vector<Policy> all = {mice_first("", "uplink")};
