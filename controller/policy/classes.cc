@@ -83,15 +83,11 @@ HtbClass share_class(BitRate total, Share guarantee, Share limit, std::uint32_t 
           .quantum = quantum_of(rate, mtu)};
 }
 
-Bytes default_queue(const Policy& policy, const Match& match, BitRate total) {
+Bytes default_queue(const Match& match, BitRate total) {
   if (match.footprint != Weight::light)
     return std::clamp(total * milliseconds(60), Bytes{256'000}, kLongestQueue);
-  // Short, since what waits in it waits in front of every mouse: 2.5 ms of the link. But never
-  // shorter than one segmentation-offload packet that does not by itself make its flow fast: such
-  // a packet would never fit.
-  static constexpr Bytes kLargestPacket{72'000};
-  return std::max({Bytes{64'000}, total * std::chrono::microseconds(2'500),
-                   std::min(kLargestPacket, fast_threshold(policy.fast, total))});
+  // Short, since what waits in it waits in front of every mouse: 2.5 ms of the link.
+  return std::max(kShortestQueue, total * std::chrono::microseconds(2'500));
 }
 
 Bytes probation_queue(BitRate total) {

@@ -41,7 +41,7 @@ HtbClass share_class(BitRate total, Share guarantee, Share limit, std::uint32_t 
                      std::uint32_t mtu);
 
 /// How long a class's queue may get unless the rule says so.
-Bytes default_queue(const Policy& policy, const Match& match, BitRate total);
+Bytes default_queue(const Match& match, BitRate total);
 Bytes probation_queue(BitRate total);
 ByteFifo leaf_queue(std::uint16_t minor, Bytes limit);
 

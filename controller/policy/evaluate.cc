@@ -116,7 +116,7 @@ class Wishes {
                 share_class(trunk.total, wanted.guarantee, wanted.limit, wanted.priority, mtu),
                 "rule " + quoted(rule.name) + ": " + to_text(wanted.guarantee) +
                     " guaranteed, at most " + to_text(wanted.limit));
-      add_leaf(trunk, minor, wanted.queue.value_or(default_queue(policy_, rule.match, trunk.total)),
+      add_leaf(trunk, minor, wanted.queue.value_or(default_queue(rule.match, trunk.total)),
                "rule " + quoted(rule.name) + (wanted.queue ? ": its queue" : ": default queue"));
     }
   }

@@ -53,7 +53,7 @@ void read_bandwidth(const Section& section, Bandwidth& bandwidth) {
                   "is missing; write for example guarantee = \"20%\" (0% is possible)");
   section.read("limit", kShare, Share{0.01}, kAll, bandwidth.limit);
   section.read_number("priority", 0, 7, bandwidth.priority);
-  section.read("queue", kSize, Bytes{64'000}, Bytes{1'000'000'000}, bandwidth.queue);
+  section.read("queue", kSize, kShortestQueue, Bytes{1'000'000'000}, bandwidth.queue);
   if (guaranteed && bandwidth.limit < bandwidth.guarantee)
     section.fault(
         *section.find("guarantee"), "guarantee",

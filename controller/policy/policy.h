@@ -104,6 +104,10 @@ bool matches(const Match& match, const Workload& workload, const Footprint& foot
 /// of the owner is for it.
 bool matches_nobody(const Match& match, Weight flow);
 
+/// What no class's queue is below. One packet with segmentation offload must fit, or it never gets
+/// through: of 64 KB, and its headers once more for each further segment, as qdiscs count it.
+inline constexpr Bytes kShortestQueue{72'000};
+
 struct Bandwidth {
   std::string device;  ///< a name, or kUplink
   Share guarantee;

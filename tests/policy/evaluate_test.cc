@@ -506,7 +506,7 @@ TEST(EvaluateProperty, HoldsForEveryRateAndPolicy) {
           EXPECT_TRUE(knobs.insert(wish.knob).second) << to_text(wish.knob) << " wished twice";
           EXPECT_FALSE(wish.reason.empty());
           if (const auto* queue = std::get_if<ByteFifo>(&wish.setting)) {
-            EXPECT_GE(queue->limit.count, 64'000u);
+            EXPECT_GE(queue->limit, kShortestQueue);
             EXPECT_LE(queue->limit.count, 0xffffffffu);
           }
           const auto* htb = std::get_if<HtbClass>(&wish.setting);

@@ -207,7 +207,7 @@ back_off = "24h"
 longest_back_off = "168h"
 [[rule]]
 name = "all there is"
-bandwidth = { device = "a", guarantee = "99%", limit = "99%", priority = 7, queue = "64 KB" }
+bandwidth = { device = "a", guarantee = "99%", limit = "99%", priority = 7, queue = "72 KB" }
 )"),
               IsEmpty());
 }
