@@ -51,12 +51,19 @@ ExitCode code_of_status(int status) {
   return ExitCode::failed;
 }
 
+/// Each line by itself: a policy may have many errors.
+std::string printable_lines(const std::string& text) {
+  std::vector<std::string> lines;
+  for (const std::string_view line : split(text, '\n')) lines.push_back(printable(line, 1000));
+  return join(lines, "\n");
+}
+
 /// The daemon's own words for what went wrong.
 std::string error_text(const json& body, int status) {
   const json error = body.is_object() ? body.value("error", json()) : json();
   if (error.is_object())
     if (const auto text = error.find("text"); text != error.end() && text->is_string())
-      return printable(text->get_ref<const std::string&>(), 1000);
+      return printable_lines(text->get_ref<const std::string&>());
   return "ankusd answers with status " + std::to_string(status) + " and no reason";
 }
 

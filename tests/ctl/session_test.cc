@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -21,6 +22,7 @@
 namespace ankus::ctl {
 namespace {
 
+using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -45,6 +47,16 @@ TEST(Answer, HasTheExitCodeOfTheStatus) {
     EXPECT_EQ(answer_of(command, error(status), {}),
               (Answer{.code = code, .err = "ankusctl: because\n"}))
         << status;
+}
+
+TEST(Answer, ShowsEachErrorOfAPolicyOnItsLine) {
+  const std::string long_one = "a.toml:3:1: " + std::string(900, 'x');
+  const std::string text = "a.toml:1:8: \x1b[2J\n" + long_one + "\n" + long_one;
+  const json body{{"error", {{"kind", "bad_policy"}, {"text", text}}}};
+  EXPECT_EQ(
+      answer_of({.verb = Verb::reload}, reply(422, body.dump()), {}),
+      (Answer{.code = ExitCode::usage,
+              .err = "ankusctl: a.toml:1:8: \\x1b[2J\n" + long_one + "\n" + long_one + "\n"}));
 }
 
 TEST(Answer, NothingToDoIsNoFailure) {
