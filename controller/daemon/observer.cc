@@ -33,14 +33,6 @@ bool tcx_works(const Programs& programs) {
       .has_value();
 }
 
-std::uint32_t free_ifindex(const std::vector<Link>& links) {
-  std::uint32_t highest = 1000;
-  for (const Link& link : links)
-    if (link.kind != "ifb") highest = std::max(highest, link.device.ifindex);
-  // Far above what the kernel hands out next, so that a device made meanwhile does not take it.
-  return highest + 100'000;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Observer>> Observer::open(Options options) {
@@ -104,7 +96,6 @@ Result<void> Observer::refresh(MonotonicTime now) {
   auto links = links_->read(now);
   if (!links) return std::unexpected(links.error());
   snapshot_.links = std::move(*links);
-  snapshot_.host.free_ifindex = free_ifindex(snapshot_.links);
   snapshot_.at = now;
   // Events say when to look again; a look now and then finds what they did not tell.
   if (something_changed() || now - scanned_at_ >= kScanEvery) {

@@ -47,7 +47,6 @@ struct Host {
   bool htb = false;
   bool ifb = false;
   std::uint32_t cpus = 1;
-  std::uint32_t free_ifindex = 0;  ///< for an ifb of ours: not in use now
   Topology topology;
 
   bool operator==(const Host&) const = default;

@@ -11,6 +11,7 @@ namespace ankus {
 namespace {
 
 constexpr std::string_view kIfbPrefix = "ankus-ifb";
+constexpr std::uint32_t kIfbNumbers = 1'000'000;
 
 /// Devices that hand their packets on to another device, where the queue forms.
 bool hands_on(const Link& link) {
@@ -19,8 +20,8 @@ bool hands_on(const Link& link) {
   return std::ranges::find(kKinds, link.kind) != std::end(kKinds);
 }
 
-bool is_ours(const Link& link) { return link.root_handle.major() == kOurMajor; }
 /// The tree at its root is one of ours.
+bool is_ours(const Link& link) { return link.root_handle.major() == kOurMajor; }
 
 bool is_workloads(const Snapshot& snapshot, const Link& link) {
   return std::ranges::any_of(snapshot.workloads, [&](const WorkloadState& state) {
@@ -72,7 +73,6 @@ std::string obstacle(const Snapshot& snapshot, const Policy& policy, const LinkP
   return {};
 }
 
-std::string no_rate_text(const Link& link) {
 bool is_named(const Policy& policy, const Link& link) {
   return std::ranges::any_of(policy.rules, [&](const Rule& rule) {
     return rule.bandwidth && rule.bandwidth->device == link.device.name;
@@ -91,6 +91,7 @@ std::vector<Link> shaped_uplinks(const Snapshot& snapshot, const Policy& policy)
   return all;
 }
 
+std::string no_rate_text(const Link& link) {
   const std::string advice =
       "state it, for example [link." + link.device.name + "] rate = \"1 Gbit\"";
   if (!link.speed) return "its rate is not known: its driver reports none; " + advice;
@@ -134,7 +135,6 @@ std::vector<Named> named_links(const Snapshot& snapshot, const Policy& policy,
   return all;
 }
 
-/// Named after the device's ifindex, so that it does not depend on what else is shaped. Interface
 /// What a device is shaped to, and why.
 struct Total {
   BitRate rate;
@@ -156,15 +156,27 @@ std::optional<Total> total_of(const Snapshot& snapshot, const LinkPolicy& stated
   return std::nullopt;
 }
 
+/// Named after the device's ifindex, so that it does not depend on what else is shaped. Interface
 /// names have at most 15 characters.
 std::string ifb_name(const Link& link) {
-  return std::string(kIfbPrefix) + std::to_string(link.device.ifindex % 1'000'000);
+  return std::string(kIfbPrefix) + std::to_string(link.device.ifindex % kIfbNumbers);
 }
 
-/// The download part of one link; `made` counts the ifb devices still to be made.
+/// Of an ifb still to be made: far above what the kernel hands out next, so that a device made
+/// meanwhile does not take it, and the same whatever else comes and goes on the host.
+std::uint32_t ifb_ifindex(const Snapshot& snapshot, const Link& link) {
+  const auto taken = [&](std::uint32_t ifindex) {
+    return std::ranges::any_of(snapshot.links,
+                               [&](const Link& other) { return other.device.ifindex == ifindex; });
+  };
+  std::uint32_t ifindex = kIfbNumbers + link.device.ifindex % kIfbNumbers;
+  while (taken(ifindex)) ifindex += kIfbNumbers;
+  return ifindex;
+}
+
+/// The download part of one link.
 std::optional<Download> resolve_download(const Snapshot& snapshot, const LinkPolicy& stated,
-                                         const Link& link, std::uint32_t& made,
-                                         std::vector<Refusal>& refusals) {
+                                         const Link& link, std::vector<Refusal>& refusals) {
   if (!stated.download) return std::nullopt;
   const auto refuse = [&](std::string why) {
     refusals.push_back(
@@ -182,7 +194,7 @@ std::optional<Download> resolve_download(const Snapshot& snapshot, const LinkPol
                     to_text(existing->root_handle) + ", which Ankus did not make");
     download.ifb.ifindex = existing->device.ifindex;
   } else {
-    download.ifb.ifindex = snapshot.host.free_ifindex + made++;
+    download.ifb.ifindex = ifb_ifindex(snapshot, link);
   }
   return download;
 }
@@ -233,7 +245,6 @@ std::optional<BitRate> link_rate(const LinkPolicy& stated, const Link& link) {
 
 Shaping resolve_shaping(const Snapshot& snapshot, const Policy& policy) {
   Shaping shaping;
-  std::uint32_t made = 0;
   for (Named& named : named_links(snapshot, policy, shaping.refusals)) {
     const Link& link = named.link;
     const LinkPolicy stated = link_policy(snapshot, policy, link);
@@ -249,7 +260,7 @@ Shaping resolve_shaping(const Snapshot& snapshot, const Policy& policy) {
          .total = total->rate,
          .why_total = std::move(total->why),
          .rules = std::move(named.rules),
-         .download = resolve_download(snapshot, stated, link, made, shaping.refusals)});
+         .download = resolve_download(snapshot, stated, link, shaping.refusals)});
   }
   return shaping;
 }

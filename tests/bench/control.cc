@@ -204,12 +204,8 @@ Result<void> assignment(const ControlOptions& options, const WatchedHost& host,
 
 /// The lab's host with its uplink, and so many containers.
 Snapshot snapshot_with(const WatchedHost& host, std::uint32_t containers) {
-  Snapshot snapshot{.host = {.kernel_release = "bench",
-                             .tcx = true,
-                             .htb = true,
-                             .ifb = true,
-                             .cpus = 2,
-                             .free_ifindex = 4711}};
+  Snapshot snapshot{
+      .host = {.kernel_release = "bench", .tcx = true, .htb = true, .ifb = true, .cpus = 2}};
   snapshot.links.push_back({.device = host.up0,
                             .kind = "veth",
                             .up = true,

@@ -256,11 +256,12 @@ TEST(Evaluate, DownloadGoesThroughAnIfb) {
                   "class 7a8c:11 on ankus-ifb2", "queue below class 7a8c:11 on ankus-ifb2",
                   "classifier at egress of ankus-ifb2", "clsact qdisc of eth0",
                   "ingress redirect of eth0", "workloads' classes"));
-  const Device ifb{.name = "ankus-ifb2", .ifindex = 900, .netns_cookie = example::kCookie};
-  EXPECT_EQ(*wished<IfbDevice>(desired, knob::Ifb{.name = ifb.name}), IfbDevice{.ifindex = 900});
+  const Device ifb{.name = "ankus-ifb2", .ifindex = 1'000'002, .netns_cookie = example::kCookie};
+  EXPECT_EQ(*wished<IfbDevice>(desired, knob::Ifb{.name = ifb.name}),
+            IfbDevice{.ifindex = 1'000'002});
   EXPECT_EQ(class_on(desired, ifb, 1)->rate, BitRate{190'000'000});
   EXPECT_EQ(*wished<RedirectTo>(desired, knob::IngressRedirect{.device = snapshot.links[1].device}),
-            RedirectTo{.ifindex = 900});
+            RedirectTo{.ifindex = 1'000'002});
 }
 
 TEST(Evaluate, BeforeTcxThereIsOneClsactForBothDirections) {
@@ -277,13 +278,12 @@ TEST(Evaluate, WantsTheSameOnceItIsInPlace) {
   example::link(snapshot, "eth0").root_kind = "htb";
   example::link(snapshot, "eth0").root_handle = make_handle(kOurMajor, 0);
   snapshot.links.push_back(
-      {.device = {.name = "ankus-ifb2", .ifindex = 900, .netns_cookie = example::kCookie},
+      {.device = {.name = "ankus-ifb2", .ifindex = 1'000'002, .netns_cookie = example::kCookie},
        .kind = "ifb",
        .up = true,
        .mtu = 1'500,
        .root_kind = "htb",
        .root_handle = make_handle(kOurMajor, 0)});
-  snapshot.host.free_ifindex = 901;
   EXPECT_EQ(evaluate(snapshot, mice_first(kDownload)), first);
 }
 
@@ -294,8 +294,19 @@ TEST(Evaluate, EachNewIfbHasItsOwnIfindex) {
   eth1.speed = BitRate{100'000'000};
   const Desired desired =
       evaluate(snapshot, mice_first("[link.uplink]\ndownload = \"50 Mbit\"\n", "uplink"));
-  EXPECT_EQ(wished<IfbDevice>(desired, knob::Ifb{.name = "ankus-ifb2"})->ifindex, 900u);
-  EXPECT_EQ(wished<IfbDevice>(desired, knob::Ifb{.name = "ankus-ifb3"})->ifindex, 901u);
+  EXPECT_EQ(wished<IfbDevice>(desired, knob::Ifb{.name = "ankus-ifb2"})->ifindex, 1'000'002u);
+  EXPECT_EQ(wished<IfbDevice>(desired, knob::Ifb{.name = "ankus-ifb3"})->ifindex, 1'000'003u);
+}
+
+TEST(Evaluate, ANewIfbHasTheSameIfindexWhateverComesAndGoes) {
+  Snapshot snapshot = example::host();
+  const Policy policy = mice_first(kDownload);
+  const Desired before = evaluate(snapshot, policy);
+  snapshot.links.push_back({.device = {.name = "veth777", .ifindex = 5'000}, .kind = "veth"});
+  EXPECT_EQ(evaluate(snapshot, policy), before);
+  snapshot.links.back().device.ifindex = 1'000'002;  // unless just that is taken
+  EXPECT_EQ(wished<IfbDevice>(evaluate(snapshot, policy), knob::Ifb{.name = "ankus-ifb2"})->ifindex,
+            2'000'002u);
 }
 
 TEST(Evaluate, WithoutIfbOnlyTheDownloadIsRefused) {
@@ -406,17 +417,6 @@ TEST(Refusal, DoesNotTakeDownATreeThatStands) {
   EXPECT_THAT(evaluate(snapshot, mice_first()).refusals, IsEmpty());
 }
 
-TEST(Refusal, OfOneDeviceLeavesTheOthers) {
-  Snapshot snapshot = example::host();
-  example::link(snapshot, "eth1").has_default_route = true;
-  const Desired desired = evaluate(snapshot, mice_first("", "uplink"));
-  EXPECT_THAT(desired.refusals, ElementsAre(Refusal{.what = "shape eth1",
-                                                    .why = "it is down; it will be shaped when it "
-                                                           "is up"}));
-  EXPECT_EQ(desired.wishes, evaluate(example::host(), mice_first()).wishes);
-}
-
-// Properties, over link rates and policies.
 /// What a plan has made of eth0.
 Snapshot shaped_host(const Policy& policy) {
   Snapshot snapshot = example::host();
@@ -476,6 +476,17 @@ TEST(Standing, OfADeviceThatRulesNameDoesNotMakeItAnUplink) {
   EXPECT_EQ(evaluate(snapshot, policy), before);
 }
 
+TEST(Refusal, OfOneDeviceLeavesTheOthers) {
+  Snapshot snapshot = example::host();
+  example::link(snapshot, "eth1").has_default_route = true;
+  const Desired desired = evaluate(snapshot, mice_first("", "uplink"));
+  EXPECT_THAT(desired.refusals, ElementsAre(Refusal{.what = "shape eth1",
+                                                    .why = "it is down; it will be shaped when it "
+                                                           "is up"}));
+  EXPECT_EQ(desired.wishes, evaluate(example::host(), mice_first()).wishes);
+}
+
+// Properties, over link rates and policies.
 
 std::vector<Policy> many_policies() {
   std::vector<Policy> all = {mice_first("", "uplink")};

@@ -14,12 +14,8 @@ inline constexpr std::uint64_t kCookie = 4097;
 /// A 1 Gbit server as `ip -d link` shows one: hardware uplink with four queues, a second port
 /// without cable, a docker bridge with two containers, a VM's tap.
 inline Snapshot host() {
-  Snapshot snapshot{.host = {.kernel_release = "6.8.0",
-                             .tcx = true,
-                             .htb = true,
-                             .ifb = true,
-                             .cpus = 8,
-                             .free_ifindex = 900}};
+  Snapshot snapshot{
+      .host = {.kernel_release = "6.8.0", .tcx = true, .htb = true, .ifb = true, .cpus = 8}};
   snapshot.links = {
       {.device = {.name = "lo", .ifindex = 1, .netns_cookie = kCookie},
        .up = true,

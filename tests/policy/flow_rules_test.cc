@@ -64,7 +64,7 @@ HeldKnob held(Knob knob, Setting written) {
 Snapshot with_trees() {
   Snapshot snapshot = example::host();
   const Device eth0 = snapshot.links[1].device;
-  const Device ifb{.name = "ankus-ifb2", .ifindex = 900, .netns_cookie = example::kCookie};
+  const Device ifb{.name = "ankus-ifb2", .ifindex = 1'000'002, .netns_cookie = example::kCookie};
   snapshot.links.push_back({.device = ifb, .kind = "ifb", .up = true});
   for (const auto& [device, rate] : {std::pair(eth0, 200'000'000u), {ifb, 100'000'000u}}) {
     snapshot.held.push_back(
@@ -120,7 +120,7 @@ TEST(FlowRules, AnIfbHasThoseOfTheDownload) {
       example::host(), parsed("[link.eth0]\ndownload = \"400 Mbit\"\n" + std::string(kRule)));
   ASSERT_EQ(rules.links.size(), 2u);
   EXPECT_EQ(rules.links[1].device.name, "ankus-ifb2");
-  EXPECT_EQ(rules.links[1].device.ifindex, 900u);
+  EXPECT_EQ(rules.links[1].device.ifindex, 1'000'002u);
   EXPECT_EQ(rules.links[1].receives_for, rules.links[0].device);
   EXPECT_EQ(rules.links[1].rate, BitRate{380'000'000});
   EXPECT_EQ(rules.links[1].fast_bytes, Bytes{118'750});
