@@ -12,11 +12,7 @@ namespace {
 
 constexpr std::int64_t kSchemaVersion = 1;
 constexpr std::int64_t kApplicationId = 0x416e6b53;  // "AnkS"
-/// At some 300 bytes a line this is about 60 MB, and months of a busy host.
-constexpr const char* kForgetOld =
-    "DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - 200000;"
-    "DELETE FROM footprints WHERE label NOT IN "
-    "(SELECT label FROM footprints ORDER BY seen_wall_ns DESC LIMIT 10000)";
+constexpr std::size_t kForgetEvery = 1'000;          ///< events
 
 constexpr const char* kSchema = R"(
 CREATE TABLE events(number INTEGER PRIMARY KEY AUTOINCREMENT, wall_ns INTEGER NOT NULL,
@@ -89,8 +85,22 @@ Result<void> HistoryStore::open() {
                                     std::string_view(boot_id_));
         !r)
       return r;
-    return database_.run(kForgetOld);
+    if (auto r = forget_old_events(); !r) return r;
+    return forget_old_footprints();
   });
+}
+
+Result<void> HistoryStore::forget_old_events() {
+  recorded_ = 0;
+  return database_.run_with(
+      "DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", most_.events);
+}
+
+Result<void> HistoryStore::forget_old_footprints() {
+  return database_.run_with(
+      "DELETE FROM footprints WHERE label NOT IN "
+      "(SELECT label FROM footprints ORDER BY seen_wall_ns DESC LIMIT ?)",
+      most_.footprints);
 }
 
 std::optional<std::string> HistoryStore::problem() {
@@ -115,7 +125,8 @@ Result<void> HistoryStore::record(std::span<const Event> events, WallTime wall, 
                    std::string_view(e.action), std::string_view(e.text), std::string_view(e.json));
       if (auto r = insert->run(); !r) return r;
     }
-    return {};
+    recorded_ += events.size();
+    return recorded_ < kForgetEvery ? Result<void>() : forget_old_events();
   }));
 }
 
@@ -164,7 +175,7 @@ Result<void> HistoryStore::remember(std::span<const std::pair<std::string, Footp
                    std::string_view(f.reason), std::int64_t{wall.since_epoch.count()});
       if (auto r = insert->run(); !r) return r;
     }
-    return {};
+    return forget_old_footprints();
   }));
 }
 

@@ -12,12 +12,19 @@
 
 namespace ankus {
 
+/// What is kept, the newest of each.
+struct HistoryLimits {
+  /// At some 300 bytes each this is about 60 MB, and months of a busy host.
+  std::int64_t events = 200'000;
+  std::int64_t footprints = 10'000;
+};
+
 /// The file history.db: what people may want to know later, and footprints by label. It may be
 /// missing, full, read-only or damaged: then it says so, and is tried anew at each use.
 class HistoryStore {
  public:
-  HistoryStore(std::string directory, std::string boot_id)
-      : directory_(std::move(directory)), boot_id_(std::move(boot_id)) {}
+  HistoryStore(std::string directory, std::string boot_id, HistoryLimits most = {})
+      : directory_(std::move(directory)), boot_id_(std::move(boot_id)), most_(most) {}
 
   Result<void> record(std::span<const Event> events, WallTime wall, BootTime boot);
   Result<std::vector<PastEvent>> events(std::size_t limit, const std::string& id);
@@ -29,10 +36,14 @@ class HistoryStore {
  private:
   Result<void> ready();
   Result<void> open();
+  Result<void> forget_old_events();
+  Result<void> forget_old_footprints();
   template <class T>
   Result<T> noted(Result<T> result);
 
   std::string directory_, boot_id_;
+  HistoryLimits most_;
+  std::size_t recorded_ = 0;  ///< events since old ones were forgotten
   Database database_;
   std::optional<std::string> problem_;
 };

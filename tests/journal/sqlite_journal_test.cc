@@ -452,6 +452,23 @@ TEST_F(Journals, AReadOnlyStateDirectoryStopsHistoryOnly) {
   journal->reset();
 }
 
+TEST_F(Journals, HistoryForgetsTheOldestWhileItIsOpen) {
+  HistoryStore history(place_.state_dir, "boot-1", {.events = 50, .footprints = 3});
+  const std::vector<Event> events(110, Event{.kind = "plan", .text = "x"});
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(history.record(events, clock_.wall(), clock_.boot()));
+  const auto left = history.events(10'000, "");
+  ASSERT_TRUE(left) << left.error().text;
+  EXPECT_LE(left->size(), 1'050u);
+  EXPECT_EQ(left->back().number, 2'200);
+  for (int i = 0; i < 5; ++i) {
+    const std::pair<std::string, Footprint> one("label " + std::to_string(i), Footprint{});
+    clock_.advance(seconds(1));
+    ASSERT_TRUE(history.remember({&one, 1}, clock_.wall()));
+  }
+  EXPECT_EQ(history.footprints()->size(), 3u);
+  EXPECT_EQ(history.footprints()->front().first, "label 2");
+}
+
 TEST_F(Journals, HistoryGivesTheNewestEventsOldestFirst) {
   auto journal = open();
   ASSERT_TRUE(journal);
