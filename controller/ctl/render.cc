@@ -217,7 +217,7 @@ std::string render_flows(const json& reply, Style style) {
                           {"REMOTE"},
                           {"OUT", Align::right},
                           {"IN", Align::right},
-                          {"RATE", Align::right},
+                          {"MEAN RATE", Align::right},
                           {"AGE", Align::right},
                           {"WHAT"}}};
   for (const json& flow : flows) {

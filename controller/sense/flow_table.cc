@@ -34,6 +34,11 @@ std::uint32_t clamp32(std::uint64_t value) {
   return value > 0x7fffffff ? 0x7fffffff : static_cast<std::uint32_t>(value);
 }
 
+/// Nothing at all for what came while the table is read, which is ahead of the reader's clock.
+nanoseconds since(std::uint32_t then, std::uint32_t now, nanoseconds tick) {
+  return tick * std::max(0, static_cast<std::int32_t>(now - then));
+}
+
 }  // namespace
 
 Flow flow_of(const ankus_flow_key& key, const ankus_flow& flow, std::uint32_t now_jiffies,
@@ -53,8 +58,8 @@ Flow flow_of(const ankus_flow_key& key, const ankus_flow& flow, std::uint32_t no
               .packets_in = flow.packets[1 - out],
               .conntracked = (flow.flags & ANKUS_FLOW_CT) != 0,
               .elephant = (flow.flags & ANKUS_FLOW_ELEPHANT) != 0,
-              .age = tick * (now_jiffies - flow.created),
-              .idle = tick * (now_jiffies - flow.seen)};
+              .age = since(flow.created, now_jiffies, tick),
+              .idle = since(flow.seen, now_jiffies, tick)};
   for (const __u32 until : flow.fast_until)
     if (until != 0 && static_cast<std::int32_t>(now_jiffies - until) < 0) result.fast = true;
   if (flow.inner.protocol != 0) {

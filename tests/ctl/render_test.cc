@@ -153,7 +153,7 @@ TEST(RenderFlows, ShowsBothSidesOfNat) {
 })json");
   EXPECT_EQ(
       render_flows(reply, kPlain),
-      R"text(OWNER  PROTO  LOCAL                                 REMOTE                  OUT       IN         RATE   AGE  WHAT
+      R"text(OWNER  PROTO  LOCAL                                 REMOTE                  OUT       IN    MEAN RATE   AGE  WHAT
 web-1  tcp    10.0.0.2:40000 as 198.51.100.7:40000  192.0.2.9:443        120 MB  80.0 kB  96.0 Mbit/s   10s  elephant, fast
 -      udp    [2001:db8::1]:53                      [2001:db8::2]:40000   120 B     80 B            -  0.4s  untracked
 
