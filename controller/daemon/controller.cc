@@ -101,8 +101,8 @@ Result<void> Controller::recover() {
   return end_cut_off_trials();
 }
 
-/// Reads the host and points the sensors at what `policies` speak of.
-Result<void> Controller::look(const LoadedPolicies& policies) {
+/// Reads the host and points the sensors at what the policies in force speak of.
+Result<void> Controller::look() {
   if (auto done = parts_.observer.refresh(parts_.clock.monotonic()); !done) return done;
   const auto held = parts_.journal.held();
   if (!held) return std::unexpected(held.error());
@@ -118,12 +118,14 @@ Result<void> Controller::look(const LoadedPolicies& policies) {
     if (std::ranges::any_of(
             *held, [&](const HeldKnob& h) { return h.knob == Knob(knob::Clsact{link.device}); }))
       link.foreign_clsact = false;
-  const FlowRules rules = flow_rules(snapshot_, policies.policy);
-  if (rules.steers) {
-    parts_.observer.want_queues(parts_.clock.monotonic());
-    snapshot_.queues = parts_.observer.snapshot().queues;
-  }
+  const FlowRules rules = flow_rules(snapshot_, policies_.policy);
+  if (rules.steers) look_at_queues();
   return parts_.observer.follow(rules, classified_devices(*held));
+}
+
+void Controller::look_at_queues() {
+  parts_.observer.want_queues(parts_.clock.monotonic());
+  snapshot_.queues = parts_.observer.snapshot().queues;
 }
 
 Result<Plan> Controller::make(const LoadedPolicies& policies) {
@@ -144,11 +146,12 @@ Result<Plan> Controller::make(const LoadedPolicies& policies) {
   return make_plan({.current = current, .desired = desired, .held = *held, .ceded = *ceded});
 }
 
+/// The sensors go on by the policies in force: what is only tried on paper classes no packet and
+/// judges no workload.
 Result<Plan> Controller::plan_of(const LoadedPolicies& policies) {
-  if (auto done = look(policies); !done) return std::unexpected(done.error());
-  auto plan = make(policies);
-  if (auto done = look(policies_); !done) return std::unexpected(done.error());
-  return plan;
+  if (auto done = look(); !done) return std::unexpected(done.error());
+  if (flow_rules(snapshot_, policies.policy).steers) look_at_queues();
+  return make(policies);
 }
 
 Result<Plan> Controller::plan() { return plan_of(policies_); }
@@ -161,7 +164,7 @@ void Controller::expect_apply() {
 Result<void> Controller::tick() {
   const MonotonicTime now = parts_.clock.monotonic();
   if (auto done = undo_unconfirmed(now); !done) return done;
-  if (auto done = look(policies_); !done) return done;
+  if (auto done = look(); !done) return done;
   take_back_at_last(now);
   guard_steering(now);
   turn_trial(now);
@@ -370,7 +373,7 @@ Result<Applied> Controller::carry_out(const Plan& plan, const ApplyOptions& opti
 void Controller::after_change() {
   plan_due_ = true;
   parts_.observer.forget_queues();
-  if (auto done = look(policies_); !done) log("look: " + done.error().text);
+  if (auto done = look(); !done) log("look: " + done.error().text);
   tend_pins();
 }
 
@@ -419,7 +422,7 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
   if (request.policies) policies_ = *request.policies;
   const auto restore = [&] {
     policies_ = former;
-    if (auto done = look(policies_); !done) log("look: " + done.error().text);
+    if (auto done = look(); !done) log("look: " + done.error().text);
   };
   auto plan = this->plan();
   if (!plan) {

@@ -86,7 +86,8 @@ class Controller {
   void remember_footprints();
 
  private:
-  Result<void> look(const LoadedPolicies& policies);
+  Result<void> look();
+  void look_at_queues();
   Result<Plan> make(const LoadedPolicies& policies);
   Result<Applied> carry_out(const Plan& plan, const ApplyOptions& options);
   Result<void> act();

@@ -121,6 +121,30 @@ TEST_F(Daemon, ADryRunChangesNothing) {
   EXPECT_NE(host_->snapshot(), before_);
 }
 
+TEST_F(Daemon, ADryRunOfAPolicyJudgesNoWorkload) {
+  const auto with_calm = [](const std::string& calm) {
+    return mice_first("[footprint]\nwindow = \"1s\"\ncalm = \"" + calm + "\"\n");
+  };
+  host_->write_policy(with_calm("60s"));
+  const std::string impatient = host_->file("impatient.toml");
+  std::ofstream(impatient) << with_calm("1s");
+  const Process daemon = host_->start();
+  const auto weight = [&] {
+    const auto all = host_->json("workloads")["workloads"];
+    const auto backup = std::ranges::find_if(
+        all, [](const auto& row) { return row.value("device", "") == "v-backup"; });
+    return backup == all.end() ? "none" : backup->value("weight", "?");
+  };
+  const Lab& lab = host_->lab();
+  EXPECT_NE(send_tcp(lab.container("backup"), lab.server(), "10.77.0.2", 7002, 30'000'000), 0);
+  ASSERT_TRUE(eventually(seconds(10), [&] { return weight() == "heavy"; })) << weight();
+  for (int turns = 0; turns < 9; ++turns) {  // an elephant is one for 5 s more
+    host_->let_turns_pass(1);
+    succeed("plan " + impatient);
+    ASSERT_EQ(weight(), "heavy") << "after " << turns + 1 << " turns";
+  }
+}
+
 TEST_F(Daemon, RollbackLeavesNothingAndHoldsUntilResume) {
   const Process daemon = applied();
   succeed("rollback --all");
