@@ -30,6 +30,14 @@ json as_json_row(const PolicyError& error) {
           {"text", error.text}};
 }
 
+json as_json_row(const Policy& policy) {
+  json links = json::array(), rules = json::array();
+  for (const LinkPolicy& link : policy.links) links.push_back(link.name);
+  for (const Rule& rule : policy.rules)
+    rules.push_back({{"name", rule.name}, {"text", to_text(rule)}});
+  return {{"mode", to_text(policy.mode)}, {"links", links}, {"rules", rules}};
+}
+
 /// "good: mode advise, 1 link, 2 rules".
 std::string contents(const Policy& policy) {
   return "good: mode " + std::string(to_text(policy.mode)) + ", " +
@@ -41,15 +49,22 @@ std::string contents(const Policy& policy) {
 Answer check_policies(std::span<const PolicyText> files, bool as_json) {
   Answer answer;
   std::vector<PolicyFile> good;
-  json rows = json::array(), errors = json::array();
+  json rows = json::array(), errors = json::array(), policies = json::array(), together;
   for (const auto& [file, text] : files) {
-    ParsedPolicy parsed = parse_policy(text, file);
+    rows.push_back(file);
+    if (!text) {
+      answer.err += printable(text.error().text, 1000) + "\n";
+      errors.push_back({{"file", file}, {"text", text.error().text}});
+      continue;
+    }
+    ParsedPolicy parsed = parse_policy(*text, file);
     for (const PolicyError& error : parsed.errors) {
       answer.err += printable(to_text(error), 1000) + "\n";
       errors.push_back(as_json_row(error));
     }
-    rows.push_back(file);
     if (!parsed.errors.empty()) continue;
+    policies.push_back(as_json_row(parsed.policy));
+    policies.back()["file"] = file;
     answer.out += printable(file) + ": " + contents(parsed.policy) + "\n";
     for (const Rule& rule : parsed.policy.rules) answer.out += "  " + to_text(rule) + "\n";
     good.push_back({.name = file, .policy = std::move(parsed.policy)});
@@ -60,11 +75,15 @@ Answer check_policies(std::span<const PolicyText> files, bool as_json) {
       answer.err += printable(error, 1000) + "\n";
       errors.push_back({{"text", error}});
     }
-    if (merged.errors.empty()) answer.out += "together: " + contents(merged.policy) + "\n";
+    if (merged.errors.empty()) {
+      answer.out += "together: " + contents(merged.policy) + "\n";
+      together = as_json_row(merged.policy);
+    }
   }
   answer.code = errors.empty() ? ExitCode::ok : ExitCode::usage;
   if (!as_json) return answer;
-  json reply{{"ok", errors.empty()}, {"errors", errors}};
+  json reply{{"ok", errors.empty()}, {"errors", errors}, {"policies", policies}};
+  if (!together.is_null()) reply["together"] = together;
   if (files.size() == 1)
     reply["file"] = rows[0];
   else

@@ -4,12 +4,14 @@
 #include <span>
 #include <string>
 
+#include "base/result.h"
 #include "ctl/answer.h"
 
 namespace ankus::ctl {
 
 struct PolicyText {
-  std::string file, text;
+  std::string file;
+  Result<std::string> text;  ///< or why it cannot be read
 };
 
 /// Parses and validates policies without a daemon, each by itself and all as one: what is in them,

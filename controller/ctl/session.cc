@@ -146,17 +146,22 @@ Answer measure(const Command& command, Style style) {
 
 Answer check(const Command& command) {
   std::vector<PolicyText> files;
-  for (const std::string& file : command.policies) {
-    auto text = read_policy_file(file);
-    if (!text) return fault(ExitCode::usage, text.error().text);
-    files.push_back({.file = file, .text = std::move(*text)});
-  }
+  for (const std::string& file : command.policies)
+    files.push_back({.file = file, .text = read_policy_file(file)});
   return check_policies(files, command.json);
 }
 
 void print(const Answer& answer, std::ostream& out, std::ostream& err) {
   out << answer.out << std::flush;
   err << answer.err << std::flush;
+}
+
+/// Both replies on one line, for a program that reads along.
+std::string json_line(const std::string& status, const std::string& workloads) {
+  const json both = json::parse(workloads, nullptr, /*allow_exceptions=*/false);
+  return printed({{"status", json::parse(status, nullptr, /*allow_exceptions=*/false)},
+                  {"workloads", both.is_object() ? field(both, "workloads") : both}},
+                 -1);
 }
 
 ExitCode watch(const Command& command, Style style, bool on_terminal, std::ostream& out,
@@ -166,11 +171,11 @@ ExitCode watch(const Command& command, Style style, bool on_terminal, std::ostre
   for (std::size_t looks = 0; command.times == 0 || looks < command.times; ++looks) {
     if (looks > 0) std::this_thread::sleep_for(command.interval);
     Answer answer = ask(command, "", style);
-    // As JSON: one status a line, for a program that reads along.
-    if (answer.code == ExitCode::ok && !command.json) {
+    if (answer.code == ExitCode::ok) {
       const Answer workloads = ask(workloads_command, "", style);
       answer = {.code = workloads.code,
-                .out = answer.out + "\n" + workloads.out,
+                .out = command.json ? json_line(answer.out, workloads.out)
+                                    : answer.out + "\n" + workloads.out,
                 .err = answer.err + workloads.err};
     }
     // Home and clear below, not clear and home: the screen does not flicker.

@@ -239,6 +239,44 @@ TEST_F(RunTest, CheckReadsSeveralFilesAsOne) {
   EXPECT_THAT(out.str(), HasSubstr("add up to 140%"));
 }
 
+TEST_F(RunTest, CheckAsJsonTellsWhatIsInTheFiles) {
+  const std::string a = file("mode = \"enforce\"\n[link.eth0]\nrate = \"1 Gbit\"\n", "a.toml");
+  const std::string b = file(
+      "[[rule]]\nname = \"b\"\nbandwidth = { device = \"eth0\", guarantee = \"20%\" }\n", "b.toml");
+  EXPECT_EQ(run_it({.verb = Verb::check, .json = true, .policies = {a, b}}), ExitCode::ok);
+  const json reply = json::parse(out.str(), nullptr, false);
+  const json rules{
+      {{"name", "b"}, {"text", "\"b\" on eth0: guarantee 20%, limit 100%, priority 3"}}};
+  EXPECT_EQ(reply["policies"],
+            (json{{{"file", a}, {"mode", "enforce"}, {"links", {"eth0"}}, {"rules", json::array()}},
+                  {{"file", b}, {"mode", "advise"}, {"links", json::array()}, {"rules", rules}}}));
+  EXPECT_EQ(reply["together"], (json{{"mode", "enforce"}, {"links", {"eth0"}}, {"rules", rules}}));
+}
+
+TEST_F(RunTest, CheckGoesOnAfterAFileThatCannotBeRead) {
+  const std::string bad = file("rate = 200\n"), none = directory + "/none.toml";
+  EXPECT_EQ(run_it({.verb = Verb::check, .json = true, .policies = {none, bad}}), ExitCode::usage);
+  const json errors = json::parse(out.str(), nullptr, false)["errors"];
+  ASSERT_EQ(errors.size(), 2u);
+  EXPECT_EQ(errors[0]["file"], none);
+  EXPECT_THAT(errors[0]["text"].get<std::string>(), HasSubstr("No such file"));
+  EXPECT_EQ(errors[1]["file"], bad);
+}
+
+TEST_F(RunTest, WatchAsJsonIsOneObjectALine) {
+  const Command command{.verb = Verb::watch,
+                        .socket = directory + "/socket",
+                        .json = true,
+                        .interval = milliseconds(1),
+                        .times = 2};
+  const std::string status = R"({"pid": 7})", workloads = R"({"workloads": [{"name": "web"}]})";
+  FakeDaemon daemon(command.socket, {status, workloads, status, workloads});
+  EXPECT_EQ(run_it(command), ExitCode::ok) << err.str();
+  const std::string line = R"({"status":{"pid":7},"workloads":[{"name":"web"}]})"
+                           "\n";
+  EXPECT_EQ(out.str(), line + line);
+}
+
 TEST_F(RunTest, APolicyFileThatOthersMayWriteIsNotSent) {
   const std::string path = file("");
   ASSERT_EQ(::chmod(path.c_str(), 0666), 0);
