@@ -145,6 +145,24 @@ TEST_F(Daemon, ADryRunOfAPolicyJudgesNoWorkload) {
   }
 }
 
+TEST_F(Daemon, ATreeThatNobodyAsksForAnyMoreStillGivesClasses) {
+  const Process daemon = applied();
+  host_->write_policy("mode = \"advise\"\n");
+  succeed("reload");
+  host_->let_turns_pass(2);
+  const auto direct = [] {
+    const std::string text = run("tc -s qdisc show dev up0").output;
+    const auto at = text.find("direct_packets_stat ");
+    return at == std::string::npos ? "none" : text.substr(at, text.find(' ', at + 20) - at);
+  };
+  const std::string before = direct();
+  const std::uint64_t probation = class_bytes("f");
+  const Lab& lab = host_->lab();
+  ASSERT_NE(send_udp(lab.container("backup"), lab.server(), "10.77.0.2", 7001, 20, 1'000, 0), 0);
+  EXPECT_GT(class_bytes("f"), probation + 15'000);
+  EXPECT_EQ(direct(), before);
+}
+
 TEST_F(Daemon, RollbackLeavesNothingAndHoldsUntilResume) {
   const Process daemon = applied();
   succeed("rollback --all");
