@@ -10,6 +10,7 @@
 
 #define ANKUS_P_IP 0x0800
 #define ANKUS_P_IPV6 0x86DD
+#define ANKUS_SMALL_FRAME 256 /* layer 3: ARP, spanning tree, LLDP */
 
 /* The cgroup of the local socket that sends the packet, 0 if none does. */
 static __always_inline __u64 packet_cgroup(void *context);
@@ -205,6 +206,26 @@ static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow,
   return class ? class : p->device->probation_class;
 }
 
+/* The class of what is not IP, or is cut short. ARP and the like are small and few, and nothing
+ * works without them; what is large, or too much in all, may be anybody's bulk. */
+static __always_inline __u16 class_of_unparsed(struct packet *p, const struct ankus_config *rule) {
+  __u32 nobody = 0;
+  const struct ankus_member *member = bpf_map_lookup_elem(&ankus_members, &nobody);
+  struct ankus_bucket *bucket = bpf_map_lookup_elem(&ankus_buckets, &nobody);
+  int side = !!(p->device->flags & ANKUS_DEVICE_IFB);
+
+  if (!member || !member->slow_class || !bucket || p->length > ANKUS_SMALL_FRAME ||
+      ankus_over_admission(bucket, side, p->now, p->length, p->device->admission_per_jiffy,
+                           p->device->admission_burst_others, rule->admission_hold))
+    return p->device->probation_class;
+  return member->slow_class;
+}
+
+/* What arrives passes no tree of ours but the ifb's, and takes nothing from what may be sent. */
+static __always_inline int passes_tree(const struct packet *p, int leaving) {
+  return p->device->major && (leaving || (p->device->flags & ANKUS_DEVICE_IFB));
+}
+
 /* Files what an uplink receives under its entry of the NIC's indirection table. */
 static __always_inline void count_arrival(struct packet *p, const struct ankus_flow *flow) {
   struct ankus_rss_entry *entry;
@@ -238,13 +259,10 @@ static __always_inline __u32 at_uplink(struct packet *p, __be16 protocol, int le
   int fast;
 
   count(ANKUS_COUNT_HIT_UPLINK);
-  if (!parse(p, protocol)) { /* ARP and the like: small, and nothing works without them */
-    __u32 nobody = 0;
-    const struct ankus_member *member = bpf_map_lookup_elem(&ankus_members, &nobody);
+  if (!parse(p, protocol)) {
     count(ANKUS_COUNT_UNPARSED);
-    if (!p->device->major) return 0;
-    return (__u32)p->device->major << 16 |
-           (member && member->slow_class ? member->slow_class : p->device->probation_class);
+    if (!passes_tree(p, leaving)) return 0;
+    return (__u32)p->device->major << 16 | class_of_unparsed(p, rule);
   }
   flow = flow_of(p);
   if (!flow) {
@@ -262,8 +280,7 @@ static __always_inline __u32 at_uplink(struct packet *p, __be16 protocol, int le
                             rule->fast_hold);
   }
   if (!leaving && p->device->rss_size) count_arrival(p, flow);
-  /* What arrives passes no tree of ours but the ifb's, and takes nothing from what may be sent. */
-  if (!p->device->major || (!leaving && !(p->device->flags & ANKUS_DEVICE_IFB))) return 0;
+  if (!passes_tree(p, leaving)) return 0;
   return (__u32)p->device->major << 16 | class_of(p, flow, fast, rule);
 }
 

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Each knob on the real kernel: written, read back, and put back so that nothing is left of it.
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "act/kernel_actuator.h"
@@ -273,6 +277,51 @@ TEST_F(ActuatorOnKernel, WhatAWorkloadReceivesTakesNothingFromWhatItMaySend) {
   EXPECT_GT(sent("up0", "10"), slow + 80'000);
   EXPECT_LT(sent("up0", "f"), probation + 2'000);
 
+  write(undone(actions));
+}
+
+constexpr std::uint16_t kExperimental = 0x88b5;  ///< IEEE 802's for local experiments
+
+/// Sends `count` frames of a protocol that nobody knows, `size` bytes after the Ethernet header.
+void send_frames(std::uint32_t ifindex, int count, std::size_t size) {
+  const UniqueFd socket(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ASSERT_TRUE(socket);
+  sockaddr_ll to{.sll_family = AF_PACKET,
+                 .sll_protocol = htons(kExperimental),
+                 .sll_ifindex = static_cast<int>(ifindex),
+                 .sll_halen = ETH_ALEN,
+                 .sll_addr = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+  const std::string frame(size, 'x');
+  for (int i = 0; i < count; ++i)
+    ASSERT_EQ(::sendto(socket.get(), frame.data(), frame.size(), 0,
+                       reinterpret_cast<const sockaddr*>(&to), sizeof to),
+              static_cast<ssize_t>(frame.size()));
+}
+
+TEST_F(ActuatorOnKernel, WhatIsNotIpIsAMouseOnlyIfItIsSmallAndSeldom) {
+  ASSERT_TRUE(table_->set_device({.ifindex = up0_.ifindex,
+                                  .uplink = true,
+                                  .fast_bytes = {64'000},
+                                  .admission = {1'000'000},
+                                  .admission_burst = {125'000},
+                                  .admission_burst_others = {20'000},
+                                  .probation_class = 0x0f}));
+  auto actions =
+      tree(up0_, tcx_works_ ? ClassifierProgram::Hook::tcx : ClassifierProgram::Hook::clsact);
+  const Members members{{{.workload = 0, .slow_class = 0x10, .fast_class = 0x11}}};
+  actions.push_back({.knob = knob::Membership{}, .before = Absent{}, .after = members});
+  write(actions);
+
+  send_frames(up0_.ifindex, 30, 1'400);
+  EXPECT_GT(sent("up0", "f"), 40'000U);
+  EXPECT_LT(sent("up0", "10"), 2'000U);
+  const std::uint64_t probation = sent("up0", "f");
+  send_frames(up0_.ifindex, 30, 100);
+  EXPECT_GT(sent("up0", "10"), 3'000U);
+  EXPECT_LT(sent("up0", "f"), probation + 2'000);
+  send_frames(up0_.ifindex, 2'000, 200);  // 400 KB, of which 20 KB and 125 KB/s may be mice
+  EXPECT_LT(sent("up0", "10"), 200'000U);
+  EXPECT_GT(sent("up0", "f"), probation + 50'000);
   write(undone(actions));
 }
 
