@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -53,10 +54,16 @@ struct DeviceQueues {
   std::vector<ReceiveQueue> receive;
   std::vector<TransmitQueue> transmit;
   std::optional<Indirection> table;  ///< none: the driver has no RSS table
-  bool table_is_default = true;      ///< all queues in turn, as ethtool -X default makes it
-  std::vector<BucketLoad> buckets;   ///< as many as the table has entries; empty: not measured
+  /// Queues that the table may name, where the driver says so: some have more.
+  std::optional<std::uint32_t> table_queues;
+  bool table_is_default = true;     ///< all queues in turn, as ethtool -X default makes it
+  std::vector<BucketLoad> buckets;  ///< as many as the table has entries; empty: not measured
   std::vector<QueueIrq> irqs;
 
+  /// How many queues received packets can be spread over.
+  std::size_t spread_queues() const {
+    return table_queues ? std::min<std::size_t>(*table_queues, receive.size()) : receive.size();
+  }
   /// The CPUs to which a receive queue's interrupts go, else may go; empty: not known.
   CpuSet serving(std::uint32_t receive_queue) const;
 

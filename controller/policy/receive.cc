@@ -15,7 +15,7 @@ constexpr std::string_view kWhat = "balance receive queues of";
 bool fits(const Indirection& held, const DeviceQueues& device) {
   return held.queues.size() == device.table->queues.size() &&
          std::ranges::all_of(held.queues,
-                             [&](std::uint32_t queue) { return queue < device.receive.size(); });
+                             [&](std::uint32_t queue) { return queue < device.spread_queues(); });
 }
 
 /// Why a device's table is not touched; empty if it may be.
@@ -25,7 +25,7 @@ std::string obstacle(const Snapshot& snapshot, const Target& target, bool held) 
   const std::string driver = device.driver.empty() ? "" : " (driver " + device.driver + ")";
   const auto link = std::ranges::find(snapshot.links, device.device, &Link::device);
   if (link != snapshot.links.end() && !link->up) return "it is down";
-  if (device.receive.size() < 2)
+  if (device.spread_queues() < 2)
     return "it has one receive queue" + driver + "; rps is the lever there";
   if (!device.table || device.table->queues.empty())
     return "it has no RSS table" + driver + "; rps is the lever there";
@@ -34,10 +34,11 @@ std::string obstacle(const Snapshot& snapshot, const Target& target, bool held) 
            " shows it), which is honoured; user_table = \"take\" would take it";
   if (!wanted.elephant_queues.empty()) {
     const std::string theirs = cpu_list_text({wanted.elephant_queues});
-    if (wanted.elephant_queues.back() >= device.receive.size())
+    if (wanted.elephant_queues.back() >= device.spread_queues())
       return "elephant_queues = \"" + theirs + "\", but it has " +
-             std::to_string(device.receive.size()) + " queues";
-    if (wanted.elephant_queues.size() == device.receive.size())
+             std::to_string(device.spread_queues()) + " queues" +
+             (device.spread_queues() < device.receive.size() ? " that its table may name" : "");
+    if (wanted.elephant_queues.size() == device.spread_queues())
       return "elephant_queues = \"" + theirs + "\" leaves no queue to the mice";
   }
   return {};
@@ -68,7 +69,7 @@ void add_device(const Snapshot& snapshot, const Target& target, Desired& desired
   if (device.buckets.size() == table.size()) {
     BalanceInput input{.table = table,
                        .loads = device.buckets,
-                       .queues = static_cast<std::uint32_t>(device.receive.size()),
+                       .queues = static_cast<std::uint32_t>(device.spread_queues()),
                        .busy_enough = wanted.busy,
                        .min_gain = wanted.min_gain,
                        .elephant_queues = wanted.elephant_queues};

@@ -128,6 +128,7 @@ void QueueSensor::read_table(const Device& device, DeviceQueues& found) {
   if (!rss && rss.error().kind == ErrorKind::unsupported) known(device).has_table = false;
   if (!rss || rss->table.empty()) return;
   const auto queues = ethtool_.receive_queues(device.name);
+  if (queues) found.table_queues = *queues;
   found.table_is_default = !queues || is_default_table(rss->table, *queues);
   found.table = Indirection{.queues = std::move(rss->table), .is_default = found.table_is_default};
 }

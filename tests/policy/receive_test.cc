@@ -111,6 +111,19 @@ TEST(Receive, AHeldTableThatNamesQueuesThatAreGoneIsGivenUp) {
   for (const std::uint32_t queue : *wished(desired)) EXPECT_LT(queue, 2u);
 }
 
+TEST(Receive, QueuesThatTheTableMayNotNameAreLeftOut) {
+  Snapshot snapshot = skewed();
+  DeviceQueues& eth0 = example::queues(snapshot, "eth0");
+  eth0.receive.resize(8);  // ixgbe before X550 has 64, and its table names 16
+  eth0.table_queues = 4;
+  const Desired desired = evaluate(snapshot, balanced_by(kLoad));
+  ASSERT_NE(wished(desired), nullptr);
+  for (const std::uint32_t queue : *wished(desired)) EXPECT_LT(queue, 4u);
+  EXPECT_EQ(
+      why_not(evaluate(snapshot, balanced_by("balance = \"apart\", elephant_queues = \"4\""))),
+      "elephant_queues = \"4\", but it has 4 queues that its table may name");
+}
+
 TEST(Receive, HonoursATableOfSomebodyElse) {
   Snapshot snapshot = skewed();
   example::queues(snapshot, "eth0").table_is_default = false;
