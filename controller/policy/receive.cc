@@ -24,7 +24,8 @@ std::string obstacle(const Snapshot& snapshot, const Target& target, bool held) 
   const Receive& wanted = *target.rule->receive;
   const std::string driver = device.driver.empty() ? "" : " (driver " + device.driver + ")";
   const auto link = std::ranges::find(snapshot.links, device.device, &Link::device);
-  if (link != snapshot.links.end() && !link->up) return "it is down";
+  // A table that has proven itself outlives the link's being down.
+  if (!held && link != snapshot.links.end() && !link->up) return "it is down";
   if (device.spread_queues() < 2)
     return "it has one receive queue" + driver + "; rps is the lever there";
   if (!device.table || device.table->queues.empty())

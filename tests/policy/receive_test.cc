@@ -93,6 +93,9 @@ TEST(Receive, AHeldTableStays) {
   const Desired later = evaluate(snapshot, balanced_by(kLoad));
   EXPECT_THAT(later.refusals, IsEmpty());
   EXPECT_EQ(*wished(later), table);
+  example::link(snapshot, "eth0").up = false;
+  EXPECT_EQ(*wished(evaluate(snapshot, balanced_by(kLoad))), table);
+  example::link(snapshot, "eth0").up = true;
   // The link bounced and the driver made its table anew.
   example::queues(snapshot, "eth0").table = Indirection{.queues = {0, 1, 2, 3, 0, 1, 2, 3}};
   example::queues(snapshot, "eth0").table_is_default = true;
