@@ -10,12 +10,17 @@ namespace ankus {
 namespace {
 
 Result<std::uint32_t> number_of(const knob::IrqAffinity& knob, const KernelHandles& handles) {
-  const auto irqs = handles.sysfs.device_irqs(knob.device.name);
-  if (!irqs) return with_context(to_text(knob), irqs.error());
-  const auto found = std::ranges::find(*irqs, knob.irq, &DeviceIrq::name);
-  if (found == irqs->end())
-    return fail(ErrorKind::gone, to_text(knob) + ": the device has no such interrupt any more");
-  return found->number;
+  const std::string& device = knob.device.name;
+  const auto vectors = handles.sysfs.device_vectors(device);
+  if (!vectors) return with_context(to_text(knob), vectors.error());
+  const auto found = std::ranges::find(vectors->irqs, knob.irq, &DeviceIrq::name);
+  if (found != vectors->irqs.end()) return found->number;
+  // A vector keeps its CPUs while nobody has requested it (irq_setup_affinity() in
+  // kernel/irq/manage.c), so what was set is still there when the link comes up.
+  if (vectors->not_requested > 0 && handles.sysfs.is_down(device))
+    return fail(ErrorKind::busy,
+                to_text(knob) + ": " + device + " is down: it has its interrupts once it is up");
+  return fail(ErrorKind::gone, to_text(knob) + ": the device has no such interrupt any more");
 }
 
 /// The list of CPUs that was asked for. What is in effect follows with the next interrupt

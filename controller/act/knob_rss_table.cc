@@ -44,12 +44,19 @@ Result<void> write_table(const knob::RssTable& knob, const Indirection& wanted, 
 
 Result<Setting> read_knob(const knob::RssTable& knob, KernelView& view) {
   Ethtool& ethtool = *view.handles().ethtool;
-  auto rss = ethtool.rss(knob.device.name);
+  // The device is there: the kernel says ENODEV also while its driver resets it
+  // (netif_device_present() in net/ethtool/ioctl.c).
+  const auto failed = [&](Error error) {
+    if (error.kind == ErrorKind::gone) error.kind = ErrorKind::busy;
+    return with_context(to_text(knob), std::move(error));
+  };
+  const std::string& device = knob.device.name;
+  auto rss = ethtool.rss(device);
   if (!rss && rss.error().kind == ErrorKind::unsupported) return Absent{};
-  if (!rss) return with_context(to_text(knob), rss.error());
+  if (!rss) return failed(rss.error());
   if (rss->table.empty()) return Absent{};
-  const auto queues = ethtool.receive_queues(knob.device.name);
-  if (!queues) return with_context(to_text(knob), queues.error());
+  const auto queues = ethtool.receive_queues(device);
+  if (!queues) return failed(queues.error());
   const bool is_default = is_default_table(rss->table, *queues);
   return Indirection{.queues = std::move(rss->table), .is_default = is_default};
 }

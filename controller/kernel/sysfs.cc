@@ -2,10 +2,12 @@
 #include "kernel/sysfs.h"
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 
 #include "base/handle.h"
 #include "base/text.h"
@@ -21,10 +23,10 @@ std::string Sysfs::xps_file(const std::string& device, std::uint32_t queue) cons
   return net(device) + "/queues/tx-" + std::to_string(queue) + "/xps_cpus";
 }
 
-Result<std::vector<DeviceIrq>> Sysfs::device_irqs(const std::string& device) const {
+Result<DeviceVectors> Sysfs::device_vectors(const std::string& device) const {
   // A PCI NIC's own directory first: "device/.." of one is its port, which has interrupts too. For
   // virtio, "device" is the node on the virtio bus and the PCI function is above it.
-  std::vector<DeviceIrq> irqs;
+  DeviceVectors vectors;
   for (const char* directory : {"/device/msi_irqs", "/device/../msi_irqs"}) {
     const auto numbers = read_directory(net(device) + directory);
     if (!numbers && numbers.error().kind == ErrorKind::gone) continue;
@@ -34,13 +36,26 @@ Result<std::vector<DeviceIrq>> Sysfs::device_irqs(const std::string& device) con
       const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
       if (end.ec != std::errc() || end.ptr != text.data() + text.size()) continue;
       const auto actions = read_file_head(root + "/kernel/irq/" + text + "/actions");
-      if (!actions || trim(*actions).empty()) continue;  // allocated, not requested
-      irqs.push_back({.number = number, .name = std::string(trim(*actions))});
+      if (actions && !trim(*actions).empty())
+        vectors.irqs.push_back({.number = number, .name = std::string(trim(*actions))});
+      else
+        ++vectors.not_requested;
     }
     break;
   }
-  std::ranges::sort(irqs, {}, &DeviceIrq::number);
-  return irqs;
+  std::ranges::sort(vectors.irqs, {}, &DeviceIrq::number);
+  return vectors;
+}
+
+Result<std::vector<DeviceIrq>> Sysfs::device_irqs(const std::string& device) const {
+  auto vectors = device_vectors(device);
+  if (!vectors) return std::unexpected(vectors.error());
+  return std::move(vectors->irqs);
+}
+
+bool Sysfs::is_down(const std::string& device) const {
+  const auto text = read_file_head(net(device) + "/flags");
+  return text && (std::strtoul(text->c_str(), nullptr, 16) & IFF_UP) == 0;
 }
 
 CpuSet Sysfs::online_cpus() const {

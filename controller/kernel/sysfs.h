@@ -19,6 +19,12 @@ struct DeviceIrq {
   auto operator<=>(const DeviceIrq&) const = default;
 };
 
+/// The message-signalled interrupts that a device was given.
+struct DeviceVectors {
+  std::vector<DeviceIrq> irqs;    ///< that have an action, ascending
+  std::size_t not_requested = 0;  ///< have none: most drivers give it back while the link is down
+};
+
 /// A /sys tree (sysfs(5)); a test gives another root. /sys/class/net lists the devices of the
 /// namespace that mounted it.
 struct Sysfs {
@@ -27,9 +33,12 @@ struct Sysfs {
   std::string net(const std::string& device) const { return root + "/class/net/" + device; }
   std::string rps_file(const std::string& device, std::uint32_t queue) const;
   std::string xps_file(const std::string& device, std::uint32_t queue) const;
-  /// The message-signalled interrupts of a network device that have an action, ascending; empty for
-  /// devices without hardware.
+  /// Of a network device; empty for those without hardware.
+  Result<DeviceVectors> device_vectors(const std::string& device) const;
+  /// Those that have an action.
   Result<std::vector<DeviceIrq>> device_irqs(const std::string& device) const;
+  /// If somebody has set the link down; false if that is not known.
+  bool is_down(const std::string& device) const;
   /// Empty if that cannot be read.
   CpuSet online_cpus() const;
 };

@@ -128,7 +128,9 @@ class Wishes {
     const DeviceQueues& device = *target.device;
     const std::string what = "place interrupts of " + device.device.name;
     if (device.irqs.empty())
-      return refuse(what, "it has no interrupts of its own; rps is the lever there");
+      return refuse(what, is_down(device)
+                              ? "it is down, and has its interrupts once it is up"
+                              : "it has no interrupts of its own; rps is the lever there");
     const auto managed = std::ranges::count_if(device.irqs, &QueueIrq::managed);
     if (managed > 0)
       refuse(what, "the kernel manages " + std::to_string(managed) + " of its " +
@@ -164,6 +166,11 @@ class Wishes {
              rule_text(*target.rule) + "one queue's interrupt per CPU among " + chosen.reason);
         numbers.push_back(irq->number);
       }
+  }
+
+  bool is_down(const DeviceQueues& device) const {
+    const auto link = std::ranges::find(snapshot_.links, device.device, &Link::device);
+    return link != snapshot_.links.end() && !link->up;
   }
 
   /// The one CPU where a queue's interrupts are, by us or as found.

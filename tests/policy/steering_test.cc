@@ -282,6 +282,17 @@ TEST(Irqs, OfManagedOnesTheOtherLeverIsNamed) {
                           "lever there"));
 }
 
+TEST(Irqs, OfALinkThatIsDownAreToBeWaitedFor) {
+  Snapshot snapshot = example::steerable_host();
+  DeviceQueues& eth0 = example::queues(snapshot, "eth0");
+  eth0.irqs.clear();  // given back by its driver
+  for (Link& link : snapshot.links)
+    if (link.device == eth0.device) link.up = false;
+  EXPECT_THAT(
+      why_not(evaluate(snapshot, rule("irq = { device = \"eth0\", cpus = \"all\" }"))),
+      ElementsAre("place interrupts of eth0: it is down, and has its interrupts once it is up"));
+}
+
 TEST(Irqs, IrqbalanceIsAskedFirstToLeaveThemAlone) {
   const Snapshot snapshot = example::steerable_host();
   const Desired desired = evaluate(snapshot, rule("irq = { device = \"eth0\", cpus = \"all\" }"));

@@ -7,7 +7,12 @@
 #include <filesystem>
 #include <map>
 
+#include "act/drift.h"
+#include "act/transaction.h"
+#include "act/undo.h"
 #include "base/text.h"
+#include "fake/fake_clock.h"
+#include "fake/fake_journal.h"
 #include "kernel/sysfs.h"
 #include "sense/queues.h"
 #include "vm/any_device.h"
@@ -182,6 +187,27 @@ TEST_F(IrqsOnKernel, AreFoundByNameWhenTheirNumbersChange) {
   const DeviceIrq gone{.name = "nic0-no-such-7"};
   EXPECT_EQ(knobs_.read(knob(gone.name)).error().kind, ErrorKind::gone);
   EXPECT_EQ(knobs_.write(knob(gone.name), cpus("0"), cpus("1")).error().kind, ErrorKind::gone);
+}
+
+TEST_F(IrqsOnKernel, AreStillOursWhileTheLinkIsDownAndArePutBackToTheByte) {
+  auto actuator = KernelActuator::open({});
+  ASSERT_TRUE(actuator) << actuator.error().text;
+  FakeJournal journal;
+  const FakeClock clock;
+  Plan plan;
+  for (const auto& [irq, mask] : originals_)
+    plan.actions.push_back(
+        {.knob = knob(irq), .before = read(knob(irq)), .after = cpus("2"), .reason = "test"});
+  const auto applied = apply(plan, *actuator, journal, clock, {});
+  ASSERT_TRUE(applied) << applied.error().text;
+  ASSERT_FALSE(applied->failure) << applied->failure->text;
+  ASSERT_EQ(run("ip link set nic0 down").code, 0);
+  EXPECT_EQ(check_drift(*actuator, journal, clock), Drift{});
+  ASSERT_EQ(run("ip link set nic0 up").code, 0);
+  const auto undone = undo(*actuator, journal, clock, {.hold = Hold::no});
+  ASSERT_TRUE(undone) << undone.error().text;
+  EXPECT_THAT(undone->degraded, IsEmpty());
+  EXPECT_EQ(masks(), originals_);
 }
 
 TEST_F(IrqsOnKernel, OfADeviceThatWasUnpluggedAreGone) {

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Interrupts of a device with a made-up /sys and /proc, by the real actuator; `lo` is the device
+// that every namespace has.
+#include <gmock/gmock.h>
+
+#include "act/drift.h"
+#include "act/kernel_actuator.h"
+#include "act/transaction.h"
+#include "act/undo.h"
+#include "fake/fake_clock.h"
+#include "fake/fake_journal.h"
+#include "fake/temp_tree.h"
+#include "kernel/rtnetlink.h"
+
+namespace ankus {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class IrqAffinityTest : public ::testing::Test {
+ protected:
+  IrqAffinityTest() {
+    tree.file("devices/system/cpu/online", "0-3\n");
+    tree.file("irq/default_smp_affinity", "f\n");
+    tree.file("class/net/lo/flags", "0x1003\n");
+    for (const int queue : {0, 1}) add_irq(40 + queue, "lo-rx-" + std::to_string(queue), "3");
+  }
+  void add_irq(int number, const std::string& name, const std::string& cpus) const {
+    const std::string text = std::to_string(number);
+    tree.file("class/net/lo/device/msi_irqs/" + text, "msix\n");
+    tree.file("kernel/irq/" + text + "/actions", name + "\n");
+    tree.file("irq/" + text + "/smp_affinity_list", cpus);
+  }
+  /// As free_irq() does it: the vectors stay, with their CPUs.
+  void link_down() const {
+    tree.file("class/net/lo/flags", "0x1002\n");
+    for (const char* number : {"40", "41"})
+      tree.file(std::string("kernel/irq/") + number + "/actions", "\n");
+  }
+  void link_up() const {
+    tree.file("class/net/lo/flags", "0x1003\n");
+    tree.file("kernel/irq/40/actions", "lo-rx-0\n");
+    tree.file("kernel/irq/41/actions", "lo-rx-1\n");
+  }
+  std::string cpus_of(int number) const {
+    return read_file_head(tree.root + "/irq/" + std::to_string(number) + "/smp_affinity_list")
+        .value_or("(unreadable)");
+  }
+  void apply(const std::string& irq, const CpuSet& cpus) {
+    const Knob knob = knob::IrqAffinity{device, irq};
+    const auto before = actuator.read({&knob, 1});
+    ASSERT_TRUE(before[0]) << before[0].error().text;
+    const Plan plan{
+        .actions = {{.knob = knob, .before = *before[0], .after = cpus, .reason = "test"}}};
+    const auto applied = ankus::apply(plan, actuator, journal, clock, {.by = "test"});
+    ASSERT_TRUE(applied) << applied.error().text;
+    ASSERT_FALSE(applied->failure) << applied->failure->text;
+  }
+
+  TempTree tree;
+  FakeClock clock;
+  FakeJournal journal;
+  Device device{.name = "lo", .ifindex = 1, .netns_cookie = own_netns_cookie().value()};
+  KernelActuator actuator = std::move(*KernelActuator::open(
+      {.sysfs = {.root = tree.root}, .procfs = {.root = tree.root}, .cgroup = {}}));
+};
+
+TEST_F(IrqAffinityTest, OfALinkThatIsDownAreStillHeldAndGivenBackOnceItIsUp) {
+  apply("lo-rx-1", {{2}});
+  ASSERT_EQ(cpus_of(41), "2");
+  link_down();
+  EXPECT_EQ(check_drift(actuator, journal, clock), Drift{});
+  auto undone = undo(actuator, journal, clock, {.hold = Hold::no});
+  ASSERT_TRUE(undone);
+  ASSERT_EQ(undone->degraded.size(), 1u);
+  EXPECT_THAT(undone->steps[0].text, HasSubstr("lo is down"));
+  EXPECT_EQ(journal.held()->size(), 1u);
+  link_up();
+  undone = undo(actuator, journal, clock, {.hold = Hold::no});
+  ASSERT_TRUE(undone);
+  EXPECT_THAT(undone->degraded, IsEmpty());
+  EXPECT_EQ(cpus_of(41), "3");
+  EXPECT_THAT(*journal.held(), IsEmpty());
+}
+
+TEST_F(IrqAffinityTest, ThatTheDeviceHasNoMoreAreGone) {
+  apply("lo-rx-1", {{2}});
+  tree.file("kernel/irq/41/actions", "\n");  // up, with fewer queues
+  EXPECT_EQ(check_drift(actuator, journal, clock)->gone.size(), 1u);
+  apply("lo-rx-0", {{2}});
+  tree.file("class/net/lo/flags", "0x1002\n");
+  tree.remove("class/net/lo/device/msi_irqs/40");  // some drivers give back the vectors as well
+  tree.remove("class/net/lo/device/msi_irqs/41");
+  EXPECT_EQ(check_drift(actuator, journal, clock)->gone.size(), 1u);
+}
+
+}  // namespace
+}  // namespace ankus
