@@ -3,6 +3,8 @@
 
 #include <linux/rtnetlink.h>
 
+#include <algorithm>
+
 #include "kernel/rtnetlink.h"
 
 namespace ankus {
@@ -22,10 +24,10 @@ Result<void> KernelView::read_links() {
 
 Result<void> KernelView::check(const Device& device) {
   if (auto done = read_links(); !done) return done;
-  const auto it = links_.find(device.name);
-  if (it != links_.end() && it->second.ifindex == device.ifindex &&
-      netns_cookie_ == device.netns_cookie)
-    return {};
+  // Under another name it is the same device, with all that was set on it.
+  const bool is_here = std::ranges::any_of(
+      links_, [&](const auto& link) { return link.second.ifindex == device.ifindex; });
+  if (is_here && netns_cookie_ == device.netns_cookie) return {};
   return fail(ErrorKind::gone, "device " + device.name + " (ifindex " +
                                    std::to_string(device.ifindex) + ") is not there any more");
 }
@@ -76,6 +78,11 @@ Result<std::vector<tc::Filter>> KernelView::filters(std::uint32_t ifindex, std::
   for (const NetlinkMessage& message : *messages)
     if (auto filter = tc::parse_filter(message)) found.push_back(std::move(*filter));
   return found;
+}
+
+std::string name_now(const Device& device) {
+  std::string name = link_name(device.ifindex);
+  return name.empty() ? device.name : name;
 }
 
 std::unexpected<Error> no_step(const Knob& knob, const Setting& before, const Setting& after) {

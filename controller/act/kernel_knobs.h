@@ -40,7 +40,7 @@ class KernelView {
   KernelView(NetlinkSocket& socket, const KernelHandles& handles)
       : socket_(&socket), handles_(&handles) {}
 
-  /// Error{gone} if the device of that name, number and namespace is not there any more.
+  /// Error{gone} if the device of that number and namespace is not there any more.
   Result<void> check(const Device& device);
   Result<const std::vector<tc::Qdisc>*> qdiscs(std::uint32_t ifindex);
   Result<const std::vector<tc::Class>*> classes(std::uint32_t ifindex);
@@ -117,6 +117,9 @@ Result<Step> step_of(const knob::IrqbalanceBans&, const Setting& before, const S
 
 /// Lets the pinned tcx link of `device` run the program of `handles`.
 Result<void> renew_tcx_classifier(const Device& device, const KernelHandles& handles);
+
+/// What a device is called now.
+std::string name_now(const Device& device);
 
 /// The error of step_of for a pair of settings that makes no sense.
 std::unexpected<Error> no_step(const Knob& knob, const Setting& before, const Setting& after);

@@ -10,10 +10,14 @@ namespace ankus {
 namespace {
 
 Result<std::uint32_t> number_of(const knob::IrqAffinity& knob, const KernelHandles& handles) {
-  const std::string& device = knob.device.name;
+  const std::string device = name_now(knob.device);
   const auto vectors = handles.sysfs.device_vectors(device);
   if (!vectors) return with_context(to_text(knob), vectors.error());
-  const auto found = std::ranges::find(vectors->irqs, knob.irq, &DeviceIrq::name);
+  auto found = std::ranges::find(vectors->irqs, knob.irq, &DeviceIrq::name);
+  // Most drivers put the device's name into theirs, as it is when the link comes up.
+  if (found == vectors->irqs.end() && knob.irq.starts_with(knob.device.name))
+    found = std::ranges::find(vectors->irqs, device + knob.irq.substr(knob.device.name.size()),
+                              &DeviceIrq::name);
   if (found != vectors->irqs.end()) return found->number;
   // A vector keeps its CPUs while nobody has requested it (irq_setup_affinity() in
   // kernel/irq/manage.c), so what was set is still there when the link comes up.

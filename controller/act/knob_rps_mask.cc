@@ -5,7 +5,7 @@ namespace ankus {
 namespace {
 
 std::string file_of(const knob::RpsMask& knob, const Sysfs& sysfs) {
-  return sysfs.rps_file(knob.device.name, knob.queue);
+  return sysfs.rps_file(name_now(knob.device), knob.queue);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ Result<void> check(const std::string& what, const Indirection& wanted, std::size
 }
 
 Result<void> write_table(const knob::RssTable& knob, const Indirection& wanted, Ethtool& ethtool) {
-  const std::string& device = knob.device.name;
+  const std::string device = name_now(knob.device);
   const auto rss = ethtool.rss(device);
   if (!rss) return with_context(to_text(knob), rss.error());
   const auto queues = ethtool.receive_queues(device);
@@ -50,7 +50,7 @@ Result<Setting> read_knob(const knob::RssTable& knob, KernelView& view) {
     if (error.kind == ErrorKind::gone) error.kind = ErrorKind::busy;
     return with_context(to_text(knob), std::move(error));
   };
-  const std::string& device = knob.device.name;
+  const std::string device = name_now(knob.device);
   auto rss = ethtool.rss(device);
   if (!rss && rss.error().kind == ErrorKind::unsupported) return Absent{};
   if (!rss) return failed(rss.error());

@@ -5,7 +5,7 @@ namespace ankus {
 namespace {
 
 std::string file_of(const knob::XpsMask& knob, const Sysfs& sysfs) {
-  return sysfs.xps_file(knob.device.name, knob.queue);
+  return sysfs.xps_file(name_now(knob.device), knob.queue);
 }
 
 }  // namespace

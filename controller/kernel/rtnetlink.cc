@@ -211,4 +211,9 @@ Result<std::int32_t> read_namespace_number(NetlinkSocket& socket, int netns_fd) 
   return fail(ErrorKind::refused, "number of a network namespace: an empty reply");
 }
 
+std::string link_name(std::uint32_t ifindex) {
+  std::array<char, IF_NAMESIZE> name{};
+  return ::if_indextoname(ifindex, name.data()) == nullptr ? "" : name.data();
+}
+
 }  // namespace ankus

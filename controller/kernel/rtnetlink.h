@@ -84,4 +84,7 @@ Result<std::vector<RtRoute>> read_routes(NetlinkSocket& socket);
 Result<std::vector<RtAddress>> read_addresses(NetlinkSocket& socket);
 Result<std::int32_t> read_namespace_number(NetlinkSocket& socket, int netns_fd);
 
+/// What a device of the caller's network namespace is called now; empty: there is none.
+std::string link_name(std::uint32_t ifindex);
+
 }  // namespace ankus

@@ -48,7 +48,9 @@ class IrqAffinityTest : public ::testing::Test {
         .value_or("(unreadable)");
   }
   void apply(const std::string& irq, const CpuSet& cpus) {
-    const Knob knob = knob::IrqAffinity{device, irq};
+    apply(knob::IrqAffinity{device, irq}, cpus);
+  }
+  void apply(const Knob& knob, const CpuSet& cpus) {
     const auto before = actuator.read({&knob, 1});
     ASSERT_TRUE(before[0]) << before[0].error().text;
     const Plan plan{
@@ -93,6 +95,33 @@ TEST_F(IrqAffinityTest, ThatTheDeviceHasNoMoreAreGone) {
   tree.remove("class/net/lo/device/msi_irqs/40");  // some drivers give back the vectors as well
   tree.remove("class/net/lo/device/msi_irqs/41");
   EXPECT_EQ(check_drift(actuator, journal, clock)->gone.size(), 1u);
+}
+
+// `lo` is a device that was eth9 when it was steered.
+TEST_F(IrqAffinityTest, OfADeviceThatWasRenamedAreItsOwnUnderAnyName) {
+  tree.file("class/net/lo/queues/rx-0/rps_cpus", "1");
+  tree.file("kernel/irq/41/actions", "eth9-rx-1\n");  // named when its link came up
+  device.name = "eth9";
+  const Knob rps = knob::RpsMask{device, 0};
+  apply("eth9-rx-0", {{2}});
+  apply("eth9-rx-1", {{2}});
+  apply(rps, {{1}});
+  EXPECT_EQ(check_drift(actuator, journal, clock), Drift{});
+  const auto undone = undo(actuator, journal, clock, {.hold = Hold::no});
+  ASSERT_TRUE(undone);
+  EXPECT_THAT(undone->degraded, IsEmpty());
+  EXPECT_EQ(cpus_of(40), "3");
+  EXPECT_EQ(cpus_of(41), "3");
+  EXPECT_EQ(read_file_head(tree.root + "/class/net/lo/queues/rx-0/rps_cpus").value_or(""), "1");
+  EXPECT_THAT(*journal.held(), IsEmpty());
+}
+
+TEST_F(IrqAffinityTest, OfASuccessorAreAnothers) {
+  apply("lo-rx-1", {{2}});
+  const Knob successors = knob::IrqAffinity{{"lo", 4242, device.netns_cookie}, "lo-rx-1"};
+  const auto found = actuator.read({&successors, 1});
+  ASSERT_FALSE(found[0]);
+  EXPECT_EQ(found[0].error().kind, ErrorKind::gone);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "act/drift.h"
 #include "act/kernel_actuator.h"
 #include "act/transaction.h"
 #include "act/undo.h"
@@ -92,6 +93,36 @@ TEST_F(QueuesOnKernel, RpsAndXpsAreReadBackAndUndone) {
   ASSERT_TRUE(undone);
   EXPECT_THAT(undone->degraded, SizeIs(0));
   EXPECT_EQ(state(), before);
+}
+
+TEST_F(QueuesOnKernel, ADeviceThatWasRenamedKeepsWhatWasSetAndIsUndone) {
+  const auto tree = [&](const std::string& name) {
+    return run("cd " + sysfs_.root + "/class/net/" + name +
+               " && grep -H . queues/*/*ps_cpus; tc qdisc show dev " + name +
+               " | sed 's/ dev .*//'")
+        .output;
+  };
+  const std::string before = tree("q0");
+  Plan plan;
+  plan.actions.push_back({.knob = knob::RootQdisc{veth_},
+                          .before = Absent{},
+                          .after = HtbRoot{.handle = make_handle(kOurMajor, 0),
+                                           .default_minor = 0x0f,
+                                           .direct_packets = 1000},
+                          .reason = "test"});
+  for (const Knob& knob : {Knob(knob::RpsMask{veth_, 1}), Knob(knob::XpsMask{veth_, 1})})
+    plan.actions.push_back(
+        {.knob = knob, .before = read(knob), .after = CpuSet{{1}}, .reason = "test"});
+  const auto applied = apply(plan, *actuator_, journal_, clock_, {});
+  ASSERT_TRUE(applied) << applied.error().text;
+  ASSERT_FALSE(applied->failure) << applied->failure->text;
+  ASSERT_EQ(run("ip link set q0 name wan0").code, 0);
+  EXPECT_EQ(check_drift(*actuator_, journal_, clock_), Drift{});
+  EXPECT_NE(tree("wan0"), before);
+  const auto undone = undo(*actuator_, journal_, clock_, {.hold = Hold::no});
+  ASSERT_TRUE(undone) << undone.error().text;
+  EXPECT_THAT(undone->degraded, SizeIs(0));
+  EXPECT_EQ(tree("wan0"), before);
 }
 
 TEST_F(QueuesOnKernel, AVethHasNoTableAndAQueueThatIsNotThereIsGone) {
