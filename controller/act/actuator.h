@@ -23,6 +23,9 @@ class Actuator {
   /// may travel in one batch, of which the kernel carries out the rest after a refusal, so there
   /// may be successes behind the failure. Exactly the acknowledged ones are known.
   virtual std::vector<Result<void>> write(std::span<const Action> actions) = 0;
+
+  /// A setting of before, as far as it can be given back now: CPUs may have gone offline since.
+  virtual Setting as_kept(const Knob&, const Setting& setting) { return setting; }
 };
 
 }  // namespace ankus

@@ -15,6 +15,9 @@ class DryRun final : public Actuator {
 
   std::vector<Result<Setting>> read(std::span<const Knob> knobs) override;
   std::vector<Result<void>> write(std::span<const Action> actions) override;
+  Setting as_kept(const Knob& knob, const Setting& setting) override {
+    return host_.as_kept(knob, setting);
+  }
   /// What would have been written, in order.
   const std::vector<Action>& would_write() const { return would_write_; }
 

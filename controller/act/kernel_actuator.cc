@@ -159,6 +159,19 @@ std::vector<Result<void>> KernelActuator::write(std::span<const Action> actions)
   return results;
 }
 
+Setting KernelActuator::as_kept(const Knob& knob, const Setting& setting) {
+  if (const auto* irq = std::get_if<knob::IrqAffinity>(&knob))
+    return kept_of(*irq, setting, handles_);
+  if (const auto* thread = std::get_if<knob::ThreadAffinity>(&knob))
+    return kept_of(*thread, setting, handles_);
+  const auto* cpus = std::get_if<CpuSet>(&setting);
+  // Of RPS and XPS masks the kernel keeps what is online (netdev_rx_queue_set_rps_mask() and
+  // __netif_set_xps_queue() in net/core).
+  const CpuSet online = handles_.sysfs.online_cpus();
+  if (cpus == nullptr || online.empty()) return setting;
+  return common(*cpus, online);
+}
+
 Result<void> KernelActuator::renew_classifiers(std::span<const HeldKnob> held) {
   for (const HeldKnob& h : held) {
     const auto* knob = std::get_if<knob::Classifier>(&h.knob);

@@ -14,6 +14,7 @@ class KernelActuator final : public Actuator {
 
   std::vector<Result<Setting>> read(std::span<const Knob> knobs) override;
   std::vector<Result<void>> write(std::span<const Action> actions) override;
+  Setting as_kept(const Knob& knob, const Setting& setting) override;
 
   /// Lets the classifiers that are held run this process's program, and use its maps, without a
   /// packet in between that has no class: for the start after a restart or an upgrade.

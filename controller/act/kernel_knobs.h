@@ -118,6 +118,10 @@ Result<Step> step_of(const knob::IrqbalanceBans&, const Setting& before, const S
 /// Lets the pinned tcx link of `device` run the program of `handles`.
 Result<void> renew_tcx_classifier(const Device& device, const KernelHandles& handles);
 
+/// Actuator::as_kept for a knob that cannot be left without CPUs.
+Setting kept_of(const knob::IrqAffinity&, const Setting&, const KernelHandles&);
+Setting kept_of(const knob::ThreadAffinity&, const Setting&, const KernelHandles&);
+
 /// What a device is called now.
 std::string name_now(const Device& device);
 

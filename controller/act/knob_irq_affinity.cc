@@ -41,7 +41,29 @@ bool is_managed(int err, const std::string& path) {
          (err == EACCES && ::stat(path.c_str(), &facts) == 0 && (facts.st_mode & 0222) == 0);
 }
 
+const CpuSet* cpus_of(const Setting& setting) {
+  const auto* by_default = std::get_if<DefaultCpus>(&setting);
+  return by_default != nullptr ? &by_default->cpus : std::get_if<CpuSet>(&setting);
+}
+
+/// CPUs that are all offline are refused; an interrupt whose last CPU goes gets those of new ones
+/// from the kernel itself.
+CpuSet within_online(const CpuSet& wanted, const KernelHandles& handles) {
+  const CpuSet online = handles.sysfs.online_cpus();
+  if (online.empty() || !common(wanted, online).empty()) return wanted;
+  const auto text = read_file_head(handles.procfs.root + "/irq/default_smp_affinity");
+  CpuSet given = common(text ? cpu_mask_from_text(*text).value_or(online) : online, online);
+  return given.empty() ? online : given;
+}
+
 }  // namespace
+
+Setting kept_of(const knob::IrqAffinity&, const Setting& setting, const KernelHandles& handles) {
+  const CpuSet* wanted = cpus_of(setting);
+  if (wanted == nullptr) return setting;
+  CpuSet kept = within_online(*wanted, handles);
+  return kept == *wanted ? setting : Setting(DefaultCpus{.cpus = std::move(kept)});
+}
 
 Result<Setting> read_knob(const knob::IrqAffinity& knob, KernelView& view) {
   const KernelHandles& handles = view.handles();
@@ -58,8 +80,7 @@ Result<Setting> read_knob(const knob::IrqAffinity& knob, KernelView& view) {
 
 Result<Step> step_of(const knob::IrqAffinity& knob, const Setting& before, const Setting& after,
                      const KernelHandles& handles) {
-  const auto* by_default = std::get_if<DefaultCpus>(&after);
-  const auto* cpus = by_default != nullptr ? &by_default->cpus : std::get_if<CpuSet>(&after);
+  const CpuSet* cpus = cpus_of(after);
   if (cpus == nullptr || cpus->empty()) return no_step(knob, before, after);
   return [knob, handles = &handles, list = cpu_list_text(*cpus)]() -> Result<void> {
     const auto number = number_of(knob, *handles);

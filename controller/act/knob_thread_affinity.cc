@@ -24,6 +24,14 @@ CpuSet own_cpuset(const knob::ThreadAffinity& knob, const KernelHandles& handles
 
 }  // namespace
 
+Setting kept_of(const knob::ThreadAffinity& knob, const Setting& setting,
+                const KernelHandles& handles) {
+  const auto* mask = std::get_if<ThreadCpus>(&setting);
+  const CpuSet there = own_cpuset(knob, handles);
+  if (mask == nullptr || there.empty() || !common(mask->cpus, there).empty()) return setting;
+  return ThreadCpus{.cpus = there, .within = there};
+}
+
 Result<Setting> read_knob(const knob::ThreadAffinity& knob, KernelView& view) {
   if (auto there = check(knob, view.handles().procfs); !there)
     return std::unexpected(there.error());

@@ -40,6 +40,11 @@ bool reads_as(const Result<Setting>& found, const Setting& expected) {
   return is_gone(found) && std::holds_alternative<Absent>(expected);
 }
 
+bool gives_back(std::span<const HeldKnob> held, const Action& action) {
+  const HeldKnob* h = find_held(held, action.knob);
+  return h != nullptr && same_setting(h->original, action.after);
+}
+
 std::string to_text(const Result<Setting>& found) {
   return found ? to_text(*found) : found.error().text;
 }

@@ -26,6 +26,8 @@ const HeldKnob* find_held(std::span<const HeldKnob> held, const Knob& knob);
 /// If the knob is set like that. What is gone together with its device is absent.
 bool reads_as(const Result<Setting>& found, const Setting& expected);
 bool is_gone(const Result<Setting>& found);
+/// If an action only gives back what is held.
+bool gives_back(std::span<const HeldKnob> held, const Action& action);
 std::string to_text(const Result<Setting>& found);
 
 /// What can be written back: of a table of which only the digest is known, the empty one.

@@ -92,7 +92,7 @@ TakenBack take_back(Actuator& actuator, std::vector<RunStep>& steps,
     const bool accepted_as_other = chain.acknowledged && acknowledged.contains(i);
     if (!same_setting(chain.now, action.after) && !accepted_as_other) continue;
     Action inverted = inverse(action);
-    inverted.after = restorable(inverted.after);
+    inverted.after = actuator.as_kept(action.knob, restorable(inverted.after));
     chain.now = action.before;
     actions.push_back(std::move(inverted));
   }
@@ -116,7 +116,8 @@ TakenBack take_back(Actuator& actuator, std::vector<RunStep>& steps,
     } else if (is_gone(found)) {
       outcome = reads_as(found, first.before) ? Outcome::undone : Outcome::gone;
       if (find_held(held, knob) != nullptr) result.change.drop.push_back(knob);
-    } else if (!reads_as(found, restorable(first.before))) {
+    } else if (!reads_as(found, restorable(first.before)) &&
+               !reads_as(found, actuator.as_kept(knob, first.before))) {
       outcome = left.contains(knob) ? Outcome::ceded : Outcome::failed;
       text = left.contains(knob) ? "stays, because what needs it is somebody else's by now"
                                  : "could not be taken back: it is " + to_text(found);

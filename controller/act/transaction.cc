@@ -74,13 +74,16 @@ struct Writing {
   std::optional<Error> failure;
 };
 
-Writing write_and_read_back(std::vector<RunStep>& steps, Actuator& actuator) {
+Writing write_and_read_back(std::vector<RunStep>& steps, Actuator& actuator,
+                            std::span<const HeldKnob> held) {
   std::vector<std::size_t> numbers;
   std::vector<Action> actions;
   for (std::size_t i = 0; i < steps.size(); ++i)
     if (steps[i].outcome == Outcome::pending) {
       numbers.push_back(i);
-      actions.push_back(steps[i].action);
+      Action action = steps[i].action;
+      if (gives_back(held, action)) action.after = actuator.as_kept(action.knob, action.after);
+      actions.push_back(std::move(action));
     }
   Writing writing;
   const auto fail_at = [&](std::size_t step, Error error) {
@@ -98,19 +101,20 @@ Writing write_and_read_back(std::vector<RunStep>& steps, Actuator& actuator) {
     }
   }
 
-  std::map<Knob, std::size_t> last;
+  std::map<Knob, std::size_t> last;  // of `actions`
   std::vector<Knob> knobs;
-  for (const std::size_t i : writing.acknowledged)
-    if (last.insert_or_assign(steps[i].action.knob, i).second)
-      knobs.push_back(steps[i].action.knob);
+  for (std::size_t i = 0; i < actions.size(); ++i)
+    if (writing.acknowledged.contains(numbers[i]) &&
+        last.insert_or_assign(actions[i].knob, i).second)
+      knobs.push_back(actions[i].knob);
   const Readings readings = read_knobs(actuator, knobs);
   for (const auto& [knob, i] : last) {
     const Result<Setting>& found = readings.at(knob);
-    if (!writing.failure && !reads_as(found, steps[i].action.after))
-      fail_at(i, {.kind = found ? ErrorKind::refused : found.error().kind,
-                  .err = found ? 0 : found.error().err,
-                  .text = "was set to \"" + to_text(steps[i].action.after) +
-                          "\" but reads back as \"" + to_text(found) + "\""});
+    if (!writing.failure && !reads_as(found, actions[i].after))
+      fail_at(numbers[i], {.kind = found ? ErrorKind::refused : found.error().kind,
+                           .err = found ? 0 : found.error().err,
+                           .text = "was set to \"" + to_text(actions[i].after) +
+                                   "\" but reads back as \"" + to_text(found) + "\""});
   }
   if (!writing.failure)
     for (const std::size_t i : writing.acknowledged) steps[i].outcome = Outcome::done;
@@ -260,7 +264,7 @@ Result<Applied> apply(const Plan& plan, Actuator& actuator, Journal& journal, co
     return with_context("nothing was applied, because the intent cannot be recorded", run.error());
   applied.run = *run;
 
-  Writing writing = write_and_read_back(applied.steps, actuator);
+  Writing writing = write_and_read_back(applied.steps, actuator, *held);
   if (!writing.failure) {
     auto closed = journal.close(
         {.run = applied.run,
@@ -286,7 +290,7 @@ Result<Applied> rehearse(const Plan& plan, Actuator& actuator) {
   auto steps = check_before(plan, dry_run);
   if (!steps) return std::unexpected(steps.error());
   Applied applied{.plan = id_of(plan), .steps = *std::move(steps)};
-  applied.failure = write_and_read_back(applied.steps, dry_run).failure;
+  applied.failure = write_and_read_back(applied.steps, dry_run, {}).failure;
   return applied;
 }
 

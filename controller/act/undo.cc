@@ -445,6 +445,7 @@ Result<Undone> carry_out(const IntendedUndo& intended, Actuator& actuator, Journ
       Action action = run.steps[i].action;
       if (std::ranges::find(actions, action.knob, &Action::knob) == actions.end())
         action.before = before.at(action.knob).value_or(action.before);
+      action.after = actuator.as_kept(action.knob, action.after);
       actions.push_back(std::move(action));
       numbers.push_back(i);
     }
@@ -455,7 +456,8 @@ Result<Undone> carry_out(const IntendedUndo& intended, Actuator& actuator, Journ
   for (std::size_t k = 0; k < numbers.size(); ++k) {
     RunStep& step = run.steps[numbers[k]];
     const Result<Setting>& found = after.at(step.action.knob);
-    if (reads_as(found, goal_of(run.steps, step))) {
+    const Setting& goal = goal_of(run.steps, step);
+    if (reads_as(found, goal) || reads_as(found, actuator.as_kept(step.action.knob, goal))) {
       step.outcome = Outcome::undone;
     } else if (is_gone(found)) {
       step.outcome = Outcome::gone;

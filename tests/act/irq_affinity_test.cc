@@ -97,6 +97,18 @@ TEST_F(IrqAffinityTest, ThatTheDeviceHasNoMoreAreGone) {
   EXPECT_EQ(check_drift(actuator, journal, clock)->gone.size(), 1u);
 }
 
+TEST_F(IrqAffinityTest, OfCpusThatWentOfflineAreGivenBackAsTheKernelWould) {
+  tree.file("class/net/lo/queues/rx-0/rps_cpus", "a");
+  const Knob irq = knob::IrqAffinity{device, "lo-rx-0"}, rps = knob::RpsMask{device, 0};
+  EXPECT_EQ(actuator.as_kept(irq, CpuSet{{3}}), Setting(CpuSet{{3}}));
+  tree.file("devices/system/cpu/online", "0-2\n");
+  tree.file("irq/default_smp_affinity", "c\n");
+  EXPECT_EQ(actuator.as_kept(irq, CpuSet{{3}}), Setting(DefaultCpus{{{2}}}));
+  EXPECT_EQ(actuator.as_kept(irq, CpuSet{{1, 3}}), Setting(CpuSet{{1, 3}})) << "taken as it is";
+  EXPECT_EQ(actuator.as_kept(rps, CpuSet{{1, 3}}), Setting(CpuSet{{1}}));
+  EXPECT_EQ(actuator.as_kept(rps, CpuSet{{3}}), Setting(CpuSet{}));
+}
+
 // `lo` is a device that was eth9 when it was steered.
 TEST_F(IrqAffinityTest, OfADeviceThatWasRenamedAreItsOwnUnderAnyName) {
   tree.file("class/net/lo/queues/rx-0/rps_cpus", "1");

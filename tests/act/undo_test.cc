@@ -254,5 +254,49 @@ TEST(Undo, GoesOnWhenTheJournalCannotBeWritten) {
   EXPECT_TRUE(s.journal.held_list.empty());
 }
 
+/// An interrupt, a queue's mask and a thread that somebody had set to CPU 3, and are set to 1.
+struct PinnedToOneCpu : Scene {
+  PinnedToOneCpu() {
+    kernel.add_queues(eth0, 2, 8);
+    kernel.cpuset = {{0, 1, 3}};
+    const Knob thread = kernel.add_thread(100);
+    kernel.change(knob::IrqAffinity{eth0, "eth0-rx-1"}, CpuSet{{3}});
+    kernel.change(knob::RpsMask{eth0, 0}, CpuSet{{0, 3}});
+    kernel.change(thread, ThreadCpus{{{3}}, kernel.cpuset});
+    for (const Knob& knob :
+         {Knob(knob::IrqAffinity{eth0, "eth0-rx-1"}), Knob(knob::RpsMask{eth0, 0}), thread})
+      wanted.wishes.push_back({.knob = knob, .setting = CpuSet{{1}}, .reason = "test"});
+    const auto applied = apply(plan(wanted));
+    EXPECT_TRUE(applied && !applied->failure);
+    kernel.cpus = {{0, 1, 2}};
+    kernel.cpuset = {{0, 1}};
+    kernel.change(thread, ThreadCpus{{{1}}, kernel.cpuset});
+  }
+  void expect_given_back() const {
+    EXPECT_TRUE(journal.held_list.empty());
+    EXPECT_EQ(kernel.settings.at(wanted.wishes[0].knob), Setting(DefaultCpus{kernel.cpus}));
+    EXPECT_EQ(kernel.settings.at(wanted.wishes[1].knob), Setting(CpuSet{{0}}));
+    EXPECT_EQ(kernel.settings.at(wanted.wishes[2].knob),
+              Setting(ThreadCpus{kernel.cpuset, kernel.cpuset}));
+  }
+  Desired wanted;
+};
+
+TEST(Undo, OfCpusThatWentOfflineGivesBackWhatIsLeft) {
+  PinnedToOneCpu s;
+  const auto undone = s.undo();
+  ASSERT_TRUE(undone);
+  EXPECT_TRUE(undone->degraded.empty());
+  s.expect_given_back();
+}
+
+TEST(Undo, OfCpusThatWentOfflineAlsoIfNobodyWantsThemAnyMore) {
+  PinnedToOneCpu s;
+  const auto applied = s.apply(s.plan({}));
+  ASSERT_TRUE(applied);
+  EXPECT_FALSE(applied->failure) << applied->failure->text;
+  s.expect_given_back();
+}
+
 }  // namespace
 }  // namespace ankus

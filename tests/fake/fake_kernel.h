@@ -38,7 +38,7 @@ class FakeKernel final : public Actuator {
   std::set<Knob> deaf;  ///< writes to them are acknowledged and have no effect
   bool rounds_bursts = true;
 
-  CpuSet cpus{{0, 1, 2, 3}};  ///< that there are
+  CpuSet cpus{{0, 1, 2, 3}};  ///< that are online
   CpuSet cpuset{{0, 1, 2}};   ///< of all threads
   std::set<Knob> managed;     ///< interrupts whose CPUs the kernel chooses
   std::map<Device, std::uint32_t> queues;
@@ -90,6 +90,19 @@ class FakeKernel final : public Actuator {
     std::vector<Result<Setting>> found;
     for (const Knob& knob : knobs) found.push_back(read_one(knob));
     return found;
+  }
+
+  Setting as_kept(const Knob& knob, const Setting& setting) override {
+    const auto* mask = std::get_if<ThreadCpus>(&setting);
+    const auto* by_default = std::get_if<DefaultCpus>(&setting);
+    const auto* asked = std::get_if<CpuSet>(&setting);
+    if (mask != nullptr)
+      return common(mask->cpus, cpuset).empty() ? ThreadCpus{cpuset, cpuset} : *mask;
+    if (by_default != nullptr) return DefaultCpus{cpus};
+    if (asked == nullptr) return setting;
+    const CpuSet left = common(*asked, cpus);
+    if (left.empty() && std::holds_alternative<knob::IrqAffinity>(knob)) return DefaultCpus{cpus};
+    return left;
   }
 
   std::vector<Result<void>> write(std::span<const Action> actions) override {

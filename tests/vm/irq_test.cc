@@ -158,6 +158,26 @@ TEST_F(IrqsOnKernel, OfflineCpusAloneAreRefused) {
   EXPECT_EQ(kept, Setting(cpus("2-3"))) << "the kernel remembers the one that is offline";
 }
 
+TEST_F(IrqsOnKernel, OfACpuThatWentOfflineAreGivenBackAsTheKernelWould) {
+  const Knob busy = knob(busy_irq().name);
+  write(busy, read(busy), cpus("3"));
+  auto actuator = KernelActuator::open({});
+  ASSERT_TRUE(actuator) << actuator.error().text;
+  FakeJournal journal;
+  const FakeClock clock;
+  const Plan plan{
+      .actions = {{.knob = busy, .before = read(busy), .after = cpus("2"), .reason = "test"}}};
+  const auto applied = apply(plan, *actuator, journal, clock, {});
+  ASSERT_TRUE(applied && !applied->failure);
+  ASSERT_TRUE(write_setting_file("/sys/devices/system/cpu/cpu3/online", "0"));
+  const auto undone = undo(*actuator, journal, clock, {.hold = Hold::no});
+  const Setting given_back = read(busy);
+  EXPECT_TRUE(write_setting_file("/sys/devices/system/cpu/cpu3/online", "1"));
+  ASSERT_TRUE(undone) << undone.error().text;
+  EXPECT_THAT(undone->degraded, IsEmpty());
+  EXPECT_TRUE(std::holds_alternative<DefaultCpus>(given_back)) << to_text(given_back);
+}
+
 TEST_F(IrqsOnKernel, CpusThatDoNotExistAreRefused) {
   const DeviceIrq irq = busy_irq();
   const Setting before = read(knob(irq.name));
