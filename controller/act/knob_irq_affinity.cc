@@ -73,7 +73,7 @@ Result<Setting> read_knob(const knob::IrqAffinity& knob, KernelView& view) {
   if (!text) return with_context(to_text(knob), text.error());
   auto cpus = cpu_list_from_text(*text);
   if (!cpus) return with_context(to_text(knob), cpus.error());
-  if (is_default_affinity(handles.procfs, *number, *cpus, handles.sysfs.online_cpus()))
+  if (is_default_affinity(handles.procfs, handles.sysfs, *number, *cpus))
     return DefaultCpus{.cpus = *std::move(cpus)};
   return *std::move(cpus);
 }

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/handle.h"
+#include "base/text.h"
 
 namespace ankus {
 namespace {
@@ -35,13 +36,23 @@ bool is_unmovable_irq(const Procfs& procfs, std::uint32_t number) {
   return ::write(fd.get(), &kNoList, 1) < 0 && (errno == EIO || errno == EPERM);
 }
 
-bool is_default_affinity(const Procfs& procfs, std::uint32_t number, const CpuSet& cpus,
-                         const CpuSet& online) {
-  const std::string irqs = procfs.root + "/irq/";
-  for (const CpuSet& given : {mask_in(irqs + "default_smp_affinity"),
-                              mask_in(irqs + std::to_string(number) + "/affinity_hint")})
-    if (!given.empty() && common(cpus, online) == common(given, online)) return true;
-  return false;
+bool is_default_affinity(const Procfs& procfs, const Sysfs& sysfs, std::uint32_t number,
+                         const CpuSet& cpus) {
+  const std::string irqs = procfs.root + "/irq/", own = irqs + std::to_string(number);
+  const CpuSet online = sysfs.online_cpus(), found = common(cpus, online);
+  const CpuSet hint = mask_in(own + "/affinity_hint");
+  if (!hint.empty() && found == common(hint, online)) return true;
+  const CpuSet given = mask_in(irqs + "default_smp_affinity");
+  if (given.empty()) return false;
+  if (found == common(given, online)) return true;
+  // irq_setup_affinity() takes those of the interrupt's own node, where there are any.
+  const auto node = read_file_head(own + "/node");
+  if (!node) return false;
+  const auto text = read_file_head(sysfs.root + "/devices/system/node/node" +
+                                   std::string(trim(*node)) + "/cpulist");
+  const CpuSet near = text ? cpu_list_from_text(*text).value_or(CpuSet{}) : CpuSet{};
+  const CpuSet local = common(common(given, online), near);
+  return !local.empty() && found == local;
 }
 
 }  // namespace ankus

@@ -14,9 +14,10 @@ CpuSet cpus(std::string_view list) { return cpu_list_from_text(list).value(); }
 TEST(DefaultAffinity, IsWhatNewInterruptsGetOrTheDriverProposes) {
   const TempTree tree;
   const Procfs procfs{.root = tree.root};
-  const CpuSet online = cpus("0-3");
+  const Sysfs sysfs{.root = tree.root};
+  tree.file("devices/system/cpu/online", "0-3\n");
   const auto is_default = [&](int irq, std::string_view list) {
-    return is_default_affinity(procfs, static_cast<std::uint32_t>(irq), cpus(list), online);
+    return is_default_affinity(procfs, sysfs, static_cast<std::uint32_t>(irq), cpus(list));
   };
   EXPECT_FALSE(is_default(7, "0-3")) << "nothing is known";
   tree.file("irq/default_smp_affinity", "ff\n");  // 4-7 may be plugged in
@@ -28,6 +29,30 @@ TEST(DefaultAffinity, IsWhatNewInterruptsGetOrTheDriverProposes) {
   EXPECT_FALSE(is_default(7, "3"));
   EXPECT_FALSE(is_default(8, "2"));
   EXPECT_FALSE(is_default(8, "0-2"));
+}
+
+TEST(DefaultAffinity, IsThatOfTheInterruptsOwnNode) {
+  const TempTree tree;
+  const Procfs procfs{.root = tree.root};
+  const Sysfs sysfs{.root = tree.root};
+  tree.file("devices/system/cpu/online", "0-6\n");
+  tree.file("devices/system/node/node1/cpulist", "4-7\n");
+  tree.file("devices/system/node/node2/cpulist", "\n");  // memory only
+  tree.file("irq/default_smp_affinity", "ff\n");
+  tree.file("irq/7/node", "1\n");
+  tree.file("irq/8/node", "2\n");
+  tree.file("irq/9/node", "-1\n");
+  const auto is_default = [&](std::uint32_t irq, std::string_view list) {
+    return is_default_affinity(procfs, sysfs, irq, cpus(list));
+  };
+  EXPECT_TRUE(is_default(7, "4-6"));
+  EXPECT_TRUE(is_default(7, "0-7"));
+  EXPECT_FALSE(is_default(7, "4-5"));
+  EXPECT_FALSE(is_default(7, "0-3"));
+  for (const std::uint32_t irq : {8u, 9u}) {
+    EXPECT_TRUE(is_default(irq, "0-6"));
+    EXPECT_FALSE(is_default(irq, "4-6"));
+  }
 }
 
 class UnmovableIrq : public ::testing::Test {
