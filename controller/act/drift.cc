@@ -9,10 +9,17 @@
 namespace ankus {
 namespace {
 
+bool is_made_anew(const Knob& knob) {
+  return std::holds_alternative<knob::XpsMask>(knob) ||
+         std::holds_alternative<knob::IrqbalanceBans>(knob);
+}
+
 /// A driver makes its table, and the affinity of its interrupts, anew when the number of its queues
 /// changes (igb without a word), the kernel those of which no CPU is left (migrate_one_irq() in
-/// kernel/irq/cpuhotplug.c), and before 6.2 a thread's when its cpuset changes. So the first time
-/// it is nobody's will, and may be planned for again at once.
+/// kernel/irq/cpuhotplug.c), and before 6.2 a thread's when its cpuset changes. virtio chooses
+/// transmit queues anew along with its interrupts' CPUs, and an irqbalance that was restarted knows
+/// nothing of what it was told. So the first time it is nobody's will, and may be planned for again
+/// at once.
 bool was_reset(const HeldKnob& held, const Setting& found, std::span<const CededKnob> ceded,
                const Clock& clock) {
   const auto* table = std::get_if<Indirection>(&found);
@@ -20,7 +27,8 @@ bool was_reset(const HeldKnob& held, const Setting& found, std::span<const Ceded
   const auto* thread = std::get_if<ThreadCpus>(&found);
   const bool by_default = (table != nullptr && table->is_default) ||
                           (thread != nullptr && thread->is_all()) ||
-                          std::holds_alternative<DefaultCpus>(found);
+                          std::holds_alternative<DefaultCpus>(found) ||
+                          (is_made_anew(held.knob) && same_setting(found, held.original));
   return by_default && (last == ceded.end() || clock.boot() - last->since >= kYieldFor);
 }
 

@@ -120,6 +120,29 @@ TEST(Drift, AnAffinityThatTheKernelSetBackIsSetOnceMoreAndThenYielded) {
   }
 }
 
+TEST(Drift, WhatIsAtItsOriginalAgainByNobodysWillIsSetOnceMoreAndThenYielded) {
+  Scene s;
+  s.kernel.add_queues(s.eth0, 2, 8);
+  s.kernel.settings[knob::IrqbalanceBans{}] = BannedIrqs{};
+  const std::map<Knob, Setting> ours{{knob::XpsMask{s.eth0, 1}, CpuSet{{1}}},
+                                     {knob::IrqbalanceBans{}, BannedIrqs{{41}}}};
+  for (const auto& [knob, setting] : ours) {
+    const Desired wanted{.wishes = {{.knob = knob, .setting = setting, .reason = "test"}}};
+    const Setting original = s.kernel.settings.at(knob);
+    for (const bool again : {false, true}) {
+      ASSERT_TRUE(s.apply(s.plan(wanted)));
+      ASSERT_EQ(s.kernel.settings.at(knob), setting);
+      s.kernel.change(knob, original);  // virtio with `ethtool -L`, a restart of irqbalance
+      const auto drift = check_drift(s.kernel, s.journal, s.clock);
+      ASSERT_TRUE(drift);
+      EXPECT_EQ(drift->back.size(), 1u) << to_text(knob);
+      EXPECT_EQ(ceded_now(s.journal, s.clock)->empty(), !again) << to_text(knob);
+      EXPECT_EQ(s.plan(wanted).actions.empty(), again) << to_text(knob);
+    }
+    s.clock.advance(kYieldFor);
+  }
+}
+
 TEST(Drift, AnAffinityThatIsNobodysChoiceButOursIsSomebodyElses) {
   Scene s;
   const Knob thread = s.kernel.add_thread(100);
