@@ -20,6 +20,9 @@
 /// what a plan, an undo or a dry run is.
 namespace ankus {
 
+/// Where interrupts were found last: to be looked at first.
+using IrqNumbers = std::map<knob::IrqAffinity, DeviceIrq>;
+
 /// What the daemon lends to the knobs. Without programs (`ankusd --rollback`) classifiers can be
 /// read and taken off, not put on.
 struct KernelHandles {
@@ -32,6 +35,7 @@ struct KernelHandles {
   Procfs procfs;
   std::string cgroup = "/sys/fs/cgroup";  ///< "" is: no cgroup v2 on this host
   Irqbalance irqbalance;
+  std::shared_ptr<IrqNumbers> irq_numbers;  ///< made by the actuator
 };
 
 /// One reading of the kernel: dumps are made once for each device and kept while this lives.

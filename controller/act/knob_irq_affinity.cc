@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "act/kernel_knobs.h"
 #include "kernel/irq.h"
@@ -11,6 +12,10 @@ namespace {
 
 Result<std::uint32_t> number_of(const knob::IrqAffinity& knob, const KernelHandles& handles) {
   const std::string device = name_now(knob.device);
+  // Each of many knobs would look at all of the device's vectors, three times for one plan.
+  const auto known = handles.irq_numbers->find(knob);
+  if (known != handles.irq_numbers->end() && handles.sysfs.has_irq(device, known->second))
+    return known->second.number;
   const auto vectors = handles.sysfs.device_vectors(device);
   if (!vectors) return with_context(to_text(knob), vectors.error());
   auto found = std::ranges::find(vectors->irqs, knob.irq, &DeviceIrq::name);
@@ -18,7 +23,12 @@ Result<std::uint32_t> number_of(const knob::IrqAffinity& knob, const KernelHandl
   if (found == vectors->irqs.end() && knob.irq.starts_with(knob.device.name))
     found = std::ranges::find(vectors->irqs, device + knob.irq.substr(knob.device.name.size()),
                               &DeviceIrq::name);
-  if (found != vectors->irqs.end()) return found->number;
+  if (found != vectors->irqs.end()) {
+    for (const DeviceIrq& irq : vectors->irqs | std::views::reverse)  // of one name the first
+      handles.irq_numbers->insert_or_assign({knob.device, irq.name}, irq);
+    handles.irq_numbers->insert_or_assign(knob, *found);
+    return found->number;
+  }
   // A vector keeps its CPUs while nobody has requested it (irq_setup_affinity() in
   // kernel/irq/manage.c), so what was set is still there when the link comes up.
   if (vectors->not_requested > 0 && handles.sysfs.is_down(device))

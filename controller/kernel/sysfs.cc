@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
 
@@ -23,11 +24,17 @@ std::string Sysfs::xps_file(const std::string& device, std::uint32_t queue) cons
   return net(device) + "/queues/tx-" + std::to_string(queue) + "/xps_cpus";
 }
 
+namespace {
+
+/// A PCI NIC's own directory first: "device/.." of one is its port, which has interrupts too. For
+/// virtio, "device" is the node on the virtio bus and the PCI function is above it.
+constexpr std::array kVectors{"/device/msi_irqs", "/device/../msi_irqs"};
+
+}  // namespace
+
 Result<DeviceVectors> Sysfs::device_vectors(const std::string& device) const {
-  // A PCI NIC's own directory first: "device/.." of one is its port, which has interrupts too. For
-  // virtio, "device" is the node on the virtio bus and the PCI function is above it.
   DeviceVectors vectors;
-  for (const char* directory : {"/device/msi_irqs", "/device/../msi_irqs"}) {
+  for (const char* directory : kVectors) {
     const auto numbers = read_directory(net(device) + directory);
     if (!numbers && numbers.error().kind == ErrorKind::gone) continue;
     if (!numbers) return std::unexpected(numbers.error());
@@ -35,9 +42,8 @@ Result<DeviceVectors> Sysfs::device_vectors(const std::string& device) const {
       std::uint32_t number = 0;
       const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
       if (end.ec != std::errc() || end.ptr != text.data() + text.size()) continue;
-      const auto actions = read_file_head(root + "/kernel/irq/" + text + "/actions");
-      if (actions && !trim(*actions).empty())
-        vectors.irqs.push_back({.number = number, .name = std::string(trim(*actions))});
+      if (std::string name = irq_name(number); !name.empty())
+        vectors.irqs.push_back({.number = number, .name = std::move(name)});
       else
         ++vectors.not_requested;
     }
@@ -51,6 +57,19 @@ Result<std::vector<DeviceIrq>> Sysfs::device_irqs(const std::string& device) con
   auto vectors = device_vectors(device);
   if (!vectors) return std::unexpected(vectors.error());
   return std::move(vectors->irqs);
+}
+
+bool Sysfs::has_irq(const std::string& device, const DeviceIrq& irq) const {
+  const std::string number = std::to_string(irq.number);
+  return irq_name(irq.number) == irq.name &&
+         std::ranges::any_of(kVectors, [&](const char* directory) {
+           return ::access((net(device) + directory + "/" + number).c_str(), F_OK) == 0;
+         });
+}
+
+std::string Sysfs::irq_name(std::uint32_t number) const {
+  const auto actions = read_file_head(root + "/kernel/irq/" + std::to_string(number) + "/actions");
+  return actions ? std::string(trim(*actions)) : "";
 }
 
 bool Sysfs::is_down(const std::string& device) const {

@@ -37,10 +37,16 @@ struct Sysfs {
   Result<DeviceVectors> device_vectors(const std::string& device) const;
   /// Those that have an action.
   Result<std::vector<DeviceIrq>> device_irqs(const std::string& device) const;
+  /// If the device has that interrupt, of that name, now: one look instead of one at all of them.
+  bool has_irq(const std::string& device, const DeviceIrq& irq) const;
   /// If somebody has set the link down; false if that is not known.
   bool is_down(const std::string& device) const;
   /// Empty if that cannot be read.
   CpuSet online_cpus() const;
+
+ private:
+  /// Of its action; empty: it has none.
+  std::string irq_name(std::uint32_t number) const;
 };
 
 /// Writes a whole setting with one write(2), as sysfs and procfs want it.

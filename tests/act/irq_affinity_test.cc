@@ -97,6 +97,18 @@ TEST_F(IrqAffinityTest, ThatTheDeviceHasNoMoreAreGone) {
   EXPECT_EQ(check_drift(actuator, journal, clock)->gone.size(), 1u);
 }
 
+TEST_F(IrqAffinityTest, AreFollowedWhenTheirNumbersChangeAndElseNotLookedForAgain) {
+  apply("lo-rx-1", {{2}});
+  add_irq(39, "lo-rx-1", "1");  // who looks at all of them finds this one first
+  EXPECT_EQ(check_drift(actuator, journal, clock), Drift{});
+  tree.remove("class/net/lo/device/msi_irqs/39");
+  add_irq(40, "lo-rx-1", "2");
+  add_irq(41, "lo-rx-0", "1");
+  EXPECT_EQ(check_drift(actuator, journal, clock), Drift{});
+  apply("lo-rx-0", {{3}});
+  EXPECT_EQ(cpus_of(41), "3");
+}
+
 TEST_F(IrqAffinityTest, OfCpusThatWentOfflineAreGivenBackAsTheKernelWould) {
   tree.file("class/net/lo/queues/rx-0/rps_cpus", "a");
   const Knob irq = knob::IrqAffinity{device, "lo-rx-0"}, rps = knob::RpsMask{device, 0};
