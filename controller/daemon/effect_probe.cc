@@ -103,7 +103,20 @@ Result<void> EffectProbe::begin(nanoseconds length, MonotonicTime now,
   return {};
 }
 
+Result<void> EffectProbe::read() {
+  auto reading = sensor_->read();
+  if (!reading) return std::unexpected(reading.error());
+  reading_ = std::move(*reading);
+  return {};
+}
+
+const LatencyReading& EffectProbe::latency() {
+  if (sensor_ && until_) (void)read();  // else as it was read last
+  return reading_;
+}
+
 void EffectProbe::end() {
+  (void)latency();
   if (sensor_) sensor_->end();
   // If that fails, more is measured than need be, and nothing is believed of it.
   if (until_) (void)observer_->sample_tcp(Observer::kTcpOneIn);
@@ -113,9 +126,7 @@ void EffectProbe::end() {
 
 std::optional<std::string> EffectProbe::tend(MonotonicTime now) {
   if (!until_) return std::nullopt;
-  const bool over = now >= *until_;
-  if (auto reading = sensor_->read()) reading_ = std::move(*reading);
-  if (over) {
+  if (now >= *until_) {
     end();
     return std::nullopt;
   }
@@ -172,10 +183,8 @@ HostTotals EffectProbe::host_totals(const Snapshot& snapshot) {
 Result<Look> EffectProbe::look(const Snapshot& snapshot, MonotonicTime now) {
   Look look{.at = now};
   if (sensor_ && until_) {
-    auto reading = sensor_->read();
-    if (!reading) return std::unexpected(reading.error());
-    reading_ = *reading;
-    look.latency = std::move(*reading);
+    if (auto done = read(); !done) return std::unexpected(done.error());
+    look.latency = reading_;
   }
   std::map<WorkloadId, TcpHealth> tcp;
   std::map<WorkloadId, Histogram> rtt;

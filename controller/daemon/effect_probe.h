@@ -38,13 +38,14 @@ class EffectProbe {
   /// The host's own counters, which need no window.
   HostTotals host_totals(const Snapshot& snapshot);
   /// The last window, also after its end.
-  const LatencyReading& latency() const { return reading_; }
+  const LatencyReading& latency();
   /// What is measured less finely than it could be, or why nothing is.
   std::vector<std::string> downgrades() const;
 
  private:
   Result<void> open();
   Result<void> spare_heavy();
+  Result<void> read();
 
   Observer* observer_;
   std::optional<LatencySensor> sensor_;

@@ -296,7 +296,7 @@ Reply Requests::rollback(const Request& request) {
 }
 
 Reply Requests::latency() {
-  const EffectProbe& probe = parts_.controller.probe();
+  EffectProbe& probe = parts_.controller.probe();
   std::optional<nanoseconds> left;
   if (probe.until()) left = std::max(nanoseconds(0), *probe.until() - parts_.clock.monotonic());
   json body = report::latency(probe.latency(), parts_.controller.snapshot(), left);

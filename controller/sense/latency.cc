@@ -297,10 +297,6 @@ Result<LatencyReading> LatencySensor::read() const {
   if (done = add_unmeasured(reading.segments); !done) return std::unexpected(done.error());
   std::ranges::sort(reading.segments, {},
                     [](const SegmentLatency& s) { return std::pair(s.workload, s.segment); });
-  done = packets_.for_each([&](std::uint64_t, const ankus_latency_packet& packet) {
-    if (packet.window == window_) ++reading.on_the_way;
-  });
-  if (!done) return std::unexpected(done.error());
   const auto cost = this->cost();
   if (!cost) return std::unexpected(cost.error());
   reading.sampled = cost->sampled;
@@ -315,6 +311,15 @@ Result<LatencyReading> LatencySensor::read() const {
                   .per_event = nanoseconds(std::llround(per_event(*cost))),
                   .of_cpus = share_of_cpus(*cost, reading.length)};
   return reading;
+}
+
+Result<std::uint64_t> LatencySensor::on_the_way() const {
+  std::uint64_t packets = 0;
+  auto done = packets_.for_each([&](std::uint64_t, const ankus_latency_packet& packet) {
+    if (packet.window == window_) ++packets;
+  });
+  if (!done) return std::unexpected(done.error());
+  return packets;
 }
 
 Result<std::optional<std::string>> LatencySensor::keep_within(Share budget, Share limit) {

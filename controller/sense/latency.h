@@ -44,6 +44,8 @@ class LatencySensor {
   Result<void> spare(const std::set<WorkloadId>& workloads);
   /// What was counted since begin(); grows until the window is over. Also after end().
   Result<LatencyReading> read() const;
+  /// Sampled packets not yet at the end of their segment. Walks the table of them.
+  Result<std::uint64_t> on_the_way() const;
   /// Samples half as many packets from now on if the cost since the last call is above `budget`,
   /// as long as that helps: a halving that has not lowered the cost of an event by a fifth is taken
   /// back, as what remains is the cost of looking at packets that are not sampled. That is borne up

@@ -184,6 +184,8 @@ Result<void> run_latency_truth(const LatencyTruthOptions& options) {
   if (!truth->contains("there")) return fail(ErrorKind::invalid, "--mice: without --stamps?");
   const auto reading = sensors->latency.read();
   if (!reading) return std::unexpected(reading.error());
+  const auto on_the_way = sensors->latency.on_the_way();
+  if (!on_the_way) return std::unexpected(on_the_way.error());
 
   Sum out, in;
   if (const auto* way = find(*reading, LatencySegment::out)) out.add(*way);
@@ -213,7 +215,7 @@ Result<void> run_latency_truth(const LatencyTruthOptions& options) {
                                         {"dropped", sum->dropped},
                                         {"split", sum->split},
                                         {"merged", sum->merged},
-                                        {"on_the_way", reading->on_the_way},
+                                        {"on_the_way", *on_the_way},
                                         {"vanished", reading->vanished},
                                         {"no_room", reading->no_room}};
     const std::string figure = "latency/truth_" + options.name + "_" + name;
