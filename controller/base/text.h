@@ -16,6 +16,10 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 std::vector<std::string_view> split_words(std::string_view text);
 std::string join(std::span<const std::string> parts, std::string_view separator);
 
+/// The length of the UTF-8 sequence at the front of `text`, 0 if there is none. As RFC 3629 has it:
+/// no overlong forms, no surrogates, nothing above U+10FFFF.
+std::size_t utf8_length(std::string_view text);
+
 /// `"text"` in double quotes, fit for a terminal: see printable().
 std::string quoted(std::string_view text);
 /// Foreign text (names of containers, files) made harmless for terminals and logs: control

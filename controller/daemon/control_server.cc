@@ -24,6 +24,9 @@
 namespace ankus {
 namespace {
 
+/// No request has a deeper one; what is made of a body, dump() for one, recurses.
+constexpr int kDeepestBody = 16;
+
 using nlohmann::json;
 
 /// A request on its way in. MHD keeps the pointer for us between its calls.
@@ -275,7 +278,14 @@ struct ControlServer::State {
   Reply answer(Exchange& exchange) const {
     if (exchange.received > options.body_limit) return too_large(options.body_limit);
     if (!trim(exchange.body).empty()) {
-      exchange.request.body = json::parse(exchange.body, nullptr, /*allow_exceptions=*/false);
+      bool too_deep = false;
+      const auto looks = [&](int depth, json::parse_event_t, json&) {
+        too_deep = too_deep || depth > kDeepestBody;
+        return !too_deep;
+      };
+      exchange.request.body = json::parse(exchange.body, looks, /*allow_exceptions=*/false);
+      if (too_deep)
+        return error_reply(400, "bad_request", "the request's body is nested too deeply");
       if (exchange.request.body.is_discarded())
         return error_reply(400, "bad_request", "the request's body is not JSON");
       if (!exchange.request.body.is_object())

@@ -9,6 +9,7 @@
 #include "daemon/controller.h"
 #include "daemon/deadman.h"
 #include "daemon/report.h"
+#include "model/json.h"
 #include "plan/plan.h"
 
 namespace ankus {
@@ -239,7 +240,7 @@ void Controller::conclude(Judged judged) {
     }
   }
   const Event event{
-      .kind = "verdict", .plan = id, .text = text, .json = report::judged(judged).dump()};
+      .kind = "verdict", .plan = id, .text = text, .json = line_of(report::judged(judged))};
   (void)parts_.journal.record({&event, 1});  // status shows why history cannot be written
   log("verdict plan=" + id + " " + text);
 }

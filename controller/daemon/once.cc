@@ -11,6 +11,7 @@
 #include "act/dry_run.h"
 #include "base/text.h"
 #include "daemon/report.h"
+#include "model/json.h"
 
 namespace ankus {
 namespace {
@@ -74,14 +75,13 @@ std::string audit_text(const Snapshot& snapshot, const std::vector<Flow>& flows,
 
 std::string rollback_text(const std::optional<Undone>& undone, bool as_json) {
   if (!undone)
-    return as_json ? json{{"state", "unchanged"}}.dump() + "\n"
+    return as_json ? line_of({{"state", "unchanged"}}) + "\n"
                    : "nothing waits for a confirmation whose time is over\n";
   if (as_json)
-    return json{{"plan", undone->what},
-                {"state", "rolled_back"},
-                {"actions", report::steps(undone->steps)},
-                {"degraded", undone->degraded}}
-               .dump() +
+    return line_of({{"plan", undone->what},
+                    {"state", "rolled_back"},
+                    {"actions", report::steps(undone->steps)},
+                    {"degraded", undone->degraded}}) +
            "\n";
   std::ostringstream out;
   out << undone->what << ": " << (undone->steps.empty() ? "nothing of Ankus is in force\n" : "\n")

@@ -63,6 +63,14 @@ double seconds_of(nanoseconds duration) {
 
 }  // namespace
 
+Result<std::string> workload_in(const json& body) {
+  const auto given = body.find("workload");
+  if (given == body.end()) return fail(ErrorKind::invalid, "workload is missing: a name or an id");
+  if (given->is_string()) return given->get<std::string>();
+  if (given->is_number_unsigned()) return std::to_string(given->get<std::uint64_t>());
+  return fail(ErrorKind::invalid, "workload must be text or a whole number: a name or an id");
+}
+
 Reply Requests::answer(const Request& request) {
   using api::Verb;
   const std::string by = name_of(request.caller);
@@ -123,14 +131,10 @@ Reply Requests::answer(const Request& request) {
     }
     case Verb::opt_out:
     case Verb::opt_in: {
-      const auto& body = request.body;
-      if (!body.contains("workload"))
-        return error_reply(400, "bad_request", "workload is missing: a name or an id");
-      const std::string workload = body["workload"].is_string()
-                                       ? body["workload"].get<std::string>()
-                                       : body["workload"].dump();
+      const auto workload = workload_in(request.body);
+      if (!workload) return error_reply(400, "bad_request", workload.error().text);
       const bool out = request.verb == Verb::opt_out;
-      const auto name = parts_.controller.set_opted_out(workload, out);
+      const auto name = parts_.controller.set_opted_out(*workload, out);
       if (!name)
         return name.error().kind == ErrorKind::gone
                    ? reply_of(name.error())

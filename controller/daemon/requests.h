@@ -6,6 +6,9 @@
 
 namespace ankus {
 
+/// The workload that a request's body names, by its name or its id.
+Result<std::string> workload_in(const nlohmann::json& body);
+
 /// Answers the control socket's requests (docs/api.md) from the controller.
 class Requests {
  public:

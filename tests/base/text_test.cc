@@ -33,7 +33,12 @@ TEST(Text, PrintableDisarmsTerminals) {
             "\\xc2\\x9b"
             "31m");  // the one-character CSI
   EXPECT_EQ(printable("\xff\xfe"), "\\xff\\xfe");
-  EXPECT_EQ(printable("\xe2\x82"), "\\xe2\\x82");  // cut in the middle
+  EXPECT_EQ(printable("\xe2\x82"), "\\xe2\\x82");                    // cut in the middle
+  EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");           // a surrogate
+  EXPECT_EQ(printable("\xe0\x81\x81"), "\\xe0\\x81\\x81");           // "A", overlong
+  EXPECT_EQ(printable("\xf0\x82\x82\xac"), "\\xf0\\x82\\x82\\xac");  // overlong
+  EXPECT_EQ(printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");  // above U+10FFFF
+  EXPECT_EQ(printable("\xf4\x8f\xbf\xbf\xed\x9f\xbf"), "\xf4\x8f\xbf\xbf\xed\x9f\xbf");
   EXPECT_EQ(printable(std::string_view("a\0b", 3)), "a\\x00b");
 }
 

@@ -256,6 +256,19 @@ TEST_F(ControlServerTest, TheSocketFileIsForOwnerAndGroupOnly) {
   EXPECT_EQ(status.st_gid, ::getgrnam(kReaders)->gr_gid);
 }
 
+TEST_F(ControlServerTest, RefusesABodyThatIsNestedTooDeeply) {
+  start();
+  const auto nested = [](std::size_t levels) {
+    return post("/v1/opt-out",
+                "{\"workload\":" + std::string(levels, '[') + std::string(levels, ']') + "}");
+  };
+  EXPECT_EQ(talk(nested(3)).status(), 200);  // the handler's matter
+  const Client deep = talk(nested(50'000));
+  EXPECT_EQ(deep.status(), 400);
+  EXPECT_EQ(deep.body()["error"]["text"], "the request's body is nested too deeply");
+  EXPECT_EQ(requests.size(), 1u);
+}
+
 TEST_F(ControlServerTest, NamesUnknownPathsAndMethods) {
   start();
   EXPECT_EQ(talk(get("/v2/status")).body()["error"]["kind"], "not_found");
