@@ -11,6 +11,7 @@ enum class ExitCode {
   unreachable = 3,    ///< no daemon answers
   not_permitted = 4,  ///< the caller is not in the group needed
   incompatible = 5,   ///< the daemon speaks another version of the messages
+  refused = 6,        ///< apply: all that is not as the policy wants it is refused
 };
 
 }  // namespace ankus::ctl

@@ -244,11 +244,12 @@ std::string render_flows(const json& reply, Style style) {
 
 std::string render_plan(const json& reply, Style style) {
   const auto& actions = list_of(reply, "actions");
+  const std::size_t refused = list_of(reply, "refusals").size();
+  const std::string what = !actions.empty() ? counted(actions.size(), "action")
+                           : refused == 0   ? "nothing to do, the host is as the policy wants it"
+                                            : "no action, " + std::to_string(refused) + " refused";
   std::string text = "plan " + style.strong(text_of(reply, "id")) + " of " +
-                     text_of(reply, "policy") + ": " +
-                     (actions.empty() ? "nothing to do, the host is as the policy wants it"
-                                      : counted(actions.size(), "action")) +
-                     "\n";
+                     text_of(reply, "policy") + ": " + what + "\n";
   for (const json& action : actions) {
     text += "\n  " + text_of(action, "id") + "  " + style.strong(text_of(action, "knob")) + "\n";
     text += "    from  " + text_of(action, "before") + "\n";
@@ -291,7 +292,10 @@ std::string render_outcome(const json& reply, Style style) {
     text +=
         style.good("rolled back") + (plan.starts_with("undo of ") ? ": " + plan : of_plan) + "\n";
   } else if (state == "unchanged") {
-    text += "nothing to do\n";
+    const std::size_t refused = list_of(reply, "refusals").size();
+    text += refused == 0
+                ? "nothing to do\n"
+                : style.warning("nothing done") + ", " + std::to_string(refused) + " refused\n";
   } else if (field(reply, "error").is_null()) {
     text += state + of_plan + "\n";
   }

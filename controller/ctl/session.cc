@@ -110,6 +110,11 @@ bool doctor_found_failure(const json& body) {
   });
 }
 
+/// What is wanted is not in force, and nothing could be done for it.
+bool did_nothing_but_refuse(const json& body) {
+  return text_of(body, "state") == "unchanged" && !list_of(body, "refusals").empty();
+}
+
 /// Applying may wait for the kernel (RTNL) behind others; looking must not.
 seconds patience_for(const Command& command) {
   const bool changes = command.verb == Verb::apply || command.verb == Verb::rollback;
@@ -204,6 +209,7 @@ Answer answer_of(const Command& command, const HttpReply& reply, Style style) {
 
   Answer answer{.code = code_of_status(reply.status)};
   if (command.verb == Verb::doctor && doctor_found_failure(body)) answer.code = ExitCode::failed;
+  if (command.verb == Verb::apply && did_nothing_but_refuse(body)) answer.code = ExitCode::refused;
   if (reply.status >= 400) answer.err = "ankusctl: " + error_text(body, reply.status) + "\n";
   if (command.json)
     answer.out = printed(body, command.verb == Verb::watch ? -1 : 2);

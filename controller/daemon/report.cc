@@ -146,6 +146,15 @@ json refusals(const std::vector<Refusal>& refusals) {
   return rows;
 }
 
+std::optional<std::string> refusal_on(const std::string& device,
+                                      const std::vector<Refusal>& refusals) {
+  auto found = std::ranges::find(refusals, "shape " + device, &Refusal::what);
+  if (found == refusals.end())
+    found = std::ranges::find_if(
+        refusals, [&](const Refusal& refusal) { return refusal.what.ends_with(" " + device); });
+  return found == refusals.end() ? std::nullopt : std::optional(found->why);
+}
+
 json plan(const Plan& plan, const std::string& policy, Mode mode) {
   json actions = json::array(), notes = json::array();
   for (const Action& action : plan.actions) {

@@ -29,6 +29,9 @@ std::string policy_names(const std::vector<PolicySource>& sources);
 nlohmann::json policies(const std::vector<PolicySource>& sources);
 nlohmann::json plan(const Plan& plan, const std::string& policy, Mode mode);
 nlohmann::json refusals(const std::vector<Refusal>& refusals);
+/// Why the device is not shaped, or else the first reason why something on it is refused.
+std::optional<std::string> refusal_on(const std::string& device,
+                                      const std::vector<Refusal>& refusals);
 nlohmann::json steps(std::span<const RunStep> steps);
 nlohmann::json held(std::span<const HeldKnob> held);
 nlohmann::json ceded(std::span<const CededKnob> ceded, BootTime now);

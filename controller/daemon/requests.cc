@@ -197,8 +197,8 @@ json Requests::status() {
                          });
     json row{{"name", link.device.name}, {"managed", managed}};
     if (link.rate) row["rate_bits_per_second"] = link.rate->bits_per_second;
-    for (const Refusal& refusal : parts_.controller.refusals())
-      if (refusal.what.ends_with(" " + link.device.name)) row["refusal"] = refusal.why;
+    if (auto why = report::refusal_on(link.device.name, parts_.controller.refusals()))
+      row["refusal"] = std::move(*why);
     links.push_back(std::move(row));
   }
   body["links"] = std::move(links);

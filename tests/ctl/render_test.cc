@@ -280,6 +280,17 @@ TEST(RenderPlan, SaysThatNothingIsToBeDone) {
             "plan p-0 of a.toml: nothing to do, the host is as the policy wants it\n");
 }
 
+TEST(RenderPlan, WithoutActionsSaysWhetherSomethingIsRefused) {
+  const json refusal{{"what", "shape eth0"}, {"why", "its rate is not known"}};
+  EXPECT_EQ(render_plan({{"id", "p-0"}, {"policy", "a.toml"}, {"refusals", {refusal}}}, kPlain),
+            "plan p-0 of a.toml: no action, 1 refused\n\n"
+            "refused: shape eth0: its rate is not known\n");
+  EXPECT_EQ(render_outcome({{"state", "unchanged"}, {"refusals", {refusal, refusal}}}, kPlain),
+            "refused: shape eth0: its rate is not known\n"
+            "refused: shape eth0: its rate is not known\n"
+            "nothing done, 2 refused\n");
+}
+
 TEST(RenderStatus, NamesEachState) {
   const auto state_line = [](json state) {
     const std::string text = render_status({{"state", std::move(state)}}, kPlain);

@@ -64,6 +64,18 @@ TEST(Answer, NothingToDoIsNoFailure) {
             (Answer{.out = "nothing to do\n"}));
 }
 
+TEST(Answer, ThatAllIsRefusedHasACodeOfItsOwn) {
+  const std::string refusals = R"("refusals":[{"what":"shape eth0","why":"no rate"}])";
+  const auto code = [&](Verb verb, const std::string& state) {
+    return answer_of({.verb = verb}, reply(200, R"({"state":")" + state + "\"," + refusals + "}"),
+                     {})
+        .code;
+  };
+  EXPECT_EQ(code(Verb::apply, "unchanged"), ExitCode::refused);
+  EXPECT_EQ(code(Verb::apply, "applied"), ExitCode::ok);
+  EXPECT_EQ(code(Verb::plan, ""), ExitCode::ok);
+}
+
 TEST(Answer, ShowsWhatWasTriedBesideTheError) {
   const Answer answer = answer_of({.verb = Verb::apply},
                                   reply(500, R"({"error":{"kind":"failed","text":"class: busy"},

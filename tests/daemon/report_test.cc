@@ -27,6 +27,16 @@ TEST(Metrics, TwoWorkloadsOfOneNameAreTwoSeries) {
   }
 }
 
+TEST(RefusalOn, IsTheReasonWhyTheDeviceIsNotShapedIfThereIsOne) {
+  std::vector<Refusal> refusals = {{.what = "root qdisc of eth0", .why = "somebody else's"},
+                                   {.what = "shape eth10", .why = "it is down"},
+                                   {.what = "9 more settings of eth0", .why = "useless"}};
+  EXPECT_EQ(report::refusal_on("eth0", refusals), "somebody else's");
+  refusals.push_back({.what = "shape eth0", .why = "its rate is not known"});
+  EXPECT_EQ(report::refusal_on("eth0", refusals), "its rate is not known");
+  EXPECT_EQ(report::refusal_on("eth1", refusals), std::nullopt);
+}
+
 TEST(Counters, HaveTheNamesOfWhatIsCounted) {
   Counters counters{};
   counters[ANKUS_COUNT_UNPARSED] = 3;
