@@ -53,10 +53,13 @@ std::optional<Device> received_through(const Snapshot& snapshot, const Device& i
 void add_standing(const Snapshot& snapshot, const Policy& policy, FlowRules& rules) {
   for (const HeldKnob& held : snapshot.held) {
     const auto* classifier = std::get_if<knob::Classifier>(&held.knob);
-    if (!classifier || has_rules(rules, classifier->device)) continue;
-    const auto link = std::ranges::find(snapshot.links, classifier->device, &Link::device);
-    if (link == snapshot.links.end()) continue;
-    std::optional<BitRate> total = held_total(snapshot, link->device);
+    if (!classifier) continue;
+    // It may have another name by now.
+    const auto link = std::ranges::find_if(snapshot.links, [&](const Link& l) {
+      return l.device.ifindex == classifier->device.ifindex;
+    });
+    if (link == snapshot.links.end() || has_rules(rules, link->device)) continue;
+    std::optional<BitRate> total = held_total(snapshot, classifier->device);
     if (!total) total = link_rate(link_policy(snapshot, policy, *link), *link);
     rules.links.push_back(shaped_rules_for(policy, link->device, total));
     rules.links.back().receives_for = received_through(snapshot, link->device);

@@ -95,6 +95,8 @@ TEST(FlowRules, OfATreeThatNobodyAsksForAnyMoreAreThoseItWasMadeWith) {
   // Nor does it need a default route, or a rate.
   example::link(snapshot, "eth0").has_default_route = false;
   example::link(snapshot, "eth0").speed = std::nullopt;
+  example::link(snapshot, "eth0").device.name = "wan0";  // nor its name
+  EXPECT_EQ(flow_rules(snapshot, parsed("")).links.at(0).device.name, "wan0");
   EXPECT_EQ(flow_rules(snapshot, parsed("")).links.at(0).rate, BitRate{200'000'000});
   std::erase_if(snapshot.held, [](const HeldKnob& h) {
     return std::holds_alternative<knob::TcClass>(h.knob);  // somebody else has changed it since
