@@ -78,8 +78,8 @@ struct LatencyReading {
   std::uint32_t spared_one_in = 1;       ///< the same for workloads to be spared, once known
   std::vector<SegmentLatency> segments;  ///< by workload, then segment; those that were passed
   std::uint64_t sampled = 0;
-  std::uint64_t no_room = 0;     ///< sampled packets for which the table had no place
-  std::uint64_t vanished = 0;    ///< whose sk_buff was seen to be another packet's: never reported
+  std::uint64_t no_room = 0;   ///< sampled packets for which the table had no place
+  std::uint64_t vanished = 0;  ///< whose sk_buff was seen to be another packet's: never reported
   LatencyCost cost;
 
   bool operator==(const LatencyReading&) const = default;
