@@ -8,6 +8,7 @@
 #include "act/confirmation.h"
 #include "act/drift.h"
 #include "act/recover.h"
+#include "act/steps.h"
 #include "base/text.h"
 #include "base/version.h"
 #include "daemon/deadman.h"
@@ -249,11 +250,7 @@ void Controller::enforce(const Plan& plan, MonotonicTime now) {
   if (trials_.under_way() || not_undone_) return;
   Parted parts = parted(plan);
   const VerifyRule& rule = policies_.policy.verify;
-  const auto is_removal = [&](const Action& action) {
-    return std::ranges::any_of(snapshot_.held, [&](const HeldKnob& held) {
-      return held.knob == action.knob && same_setting(held.original, action.after);
-    });
-  };
+  const auto is_removal = [&](const Action& action) { return gives_back(snapshot_.held, action); };
   Plan unwanted;
   std::ranges::copy_if(parts.experiment.actions, std::back_inserter(unwanted.actions), is_removal);
   std::erase_if(parts.experiment.actions, is_removal);

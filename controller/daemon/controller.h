@@ -96,7 +96,7 @@ class Controller {
   bool carry_out_standing(const Plan& plan, MonotonicTime now);
   bool withdraw(const Plan& plan, MonotonicTime now);
   bool carry_out_now(const Plan& plan, bool to_be_judged = false);
-  bool is_still_wanted(const Plan& plan);
+  std::optional<Plan> as_wanted_now(const Plan& plan);
   void turn_trial(MonotonicTime now);
   void conclude(Judged judged);
   Result<std::string> take_back(const Judged& judged);

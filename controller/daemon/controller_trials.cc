@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "act/confirmation.h"
+#include "act/steps.h"
 #include "base/text.h"
 #include "daemon/controller.h"
 #include "daemon/deadman.h"
@@ -129,14 +130,22 @@ Result<void> Controller::forget_judged() {
   return {};
 }
 
-/// The host may have changed while a plan's baseline was measured. What exactly is best now may
-/// follow the load, and is not compared.
-bool Controller::is_still_wanted(const Plan& plan) {
+/// The host may have changed while a plan's baseline was measured, and what exactly is best now may
+/// follow the load: the same knobs from where they are now (irqbalance moves them while we
+/// measure). None: not all of them are wanted any more.
+std::optional<Plan> Controller::as_wanted_now(const Plan& plan) {
   const auto wanted = make(policies_);
-  return wanted && std::ranges::all_of(plan.actions, [&](const Action& action) {
-           return std::ranges::find(wanted->actions, action.knob, &Action::knob) !=
-                  wanted->actions.end();
-         });
+  if (!wanted) return std::nullopt;
+  const auto has = [](const Plan& p, const Knob& knob) {
+    return std::ranges::find(p.actions, knob, &Action::knob) != p.actions.end();
+  };
+  Plan now;
+  std::ranges::copy_if(wanted->actions, std::back_inserter(now.actions), [&](const Action& a) {
+    return has(plan, a.knob) && !gives_back(snapshot_.held, a);
+  });
+  const bool all =
+      std::ranges::all_of(plan.actions, [&](const Action& a) { return has(now, a.knob); });
+  return all ? std::optional(std::move(now)) : std::nullopt;
 }
 
 /// Moves the trial on: writes what is due, keeps or undoes what was judged.
@@ -162,23 +171,29 @@ void Controller::turn_trial(MonotonicTime now) {
   // If we die before the verdict, the dead man's switch undoes it.
   const nanoseconds deadline = rule.settle + rule.within + kTrialGrace;
   const auto controls = parts_.journal.controls();
-  std::string why;
-  if (!controls || mode() != Mode::enforce || !may_act(*controls) || !is_still_wanted(step.plan)) {
+  std::optional<Plan> plan;
+  if (controls && mode() == Mode::enforce && may_act(*controls)) plan = as_wanted_now(step.plan);
+  if (!plan) {
     trials_.abandon();
     log("trial plan=" + id_of(step.plan) +
         " ends: it may not be written any more, or is not wanted");
     return;
   }
+  trials_.replan(*plan);
+  const std::string id = id_of(*plan);
+  std::string why;
+  bool changed_meanwhile = false;
   // First of all, so that whoever starts after us knows that it failed.
   remember_trials(now);
   if (auto armed = arm_deadman(parts_.options, deadline); !armed) {
     why = armed.error().text;
   } else {
-    const auto applied = carry_out(step.plan, {.by = "ankusd, on trial",
-                                               .audit_required = policies_.policy.audit_required,
-                                               .confirm_within = deadline,
-                                               .on_trial = true,
-                                               .to_be_judged = true});
+    const auto applied = carry_out(*plan, {.by = "ankusd, on trial",
+                                           .audit_required = policies_.policy.audit_required,
+                                           .confirm_within = deadline,
+                                           .on_trial = true,
+                                           .to_be_judged = true});
+    changed_meanwhile = !applied && applied.error().kind == ErrorKind::busy;
     if (!applied)
       why = applied.error().text;
     else if (applied->failure)
@@ -190,11 +205,16 @@ void Controller::turn_trial(MonotonicTime now) {
   if (why.empty()) {
     dropped_.clear();
     trials_.written(parts_.clock.monotonic());
-    log("trial plan=" + id_of(step.plan) + " phase=settling");
+    log("trial plan=" + id + " phase=settling");
     return;
   }
-  (void)trials_.failed(why, now);
-  log("trial plan=" + id_of(step.plan) + " not written: " + why);
+  if (changed_meanwhile) {  // it says nothing of what was to be tried
+    trials_.abandon();
+    remember_trials(now);
+  } else {
+    (void)trials_.failed(why, now);
+  }
+  log("trial plan=" + id + " not written: " + why);
 }
 
 /// Back to what was before the trial, which need not be what was before us. Returns what could not

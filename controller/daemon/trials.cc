@@ -230,6 +230,11 @@ TrialStep Trials::write_or_drop(MonotonicTime now) {
   return {.kind = TrialStep::Kind::write, .plan = *plan_};
 }
 
+void Trials::replan(const Plan& plan) {
+  experiments_.replan(id_of(plan));
+  plan_ = plan;
+}
+
 void Trials::written(MonotonicTime now) { experiments_.written(now); }
 
 Conclusion Trials::failed(const std::string& why, MonotonicTime now) {

@@ -37,7 +37,7 @@ struct Judged {
 struct TrialStep {
   enum class Kind {
     nothing,
-    write,   ///< `plan`; then written(), failed() or abandon()
+    write,   ///< `plan`, or replan(); then written(), failed() or abandon()
     drop,    ///< nothing was written: `text` says what was missing
     judged,  ///< `judged` says whether to keep it or to undo it
   };
@@ -93,6 +93,8 @@ class Trials {
 
   /// One turn, after the snapshot was taken.
   TrialStep step(const Snapshot& snapshot, MonotonicTime now);
+  /// What is due to be written, planned for anew: the same knobs, from where they are by now.
+  void replan(const Plan& plan);
   void written(MonotonicTime now);
   Conclusion failed(const std::string& why, MonotonicTime now);
   /// Somebody undid or replaced what is being tried. What was measured before it says nothing of

@@ -167,6 +167,11 @@ void Experiments::hasten(std::span<const std::string> objects, MonotonicTime now
   }
 }
 
+void Experiments::replan(std::string id) {
+  assert(running_ && running_->phase == Phase::writing);
+  running_->proposal.id = std::move(id);
+}
+
 void Experiments::written(MonotonicTime now) {
   assert(running_ && running_->phase == Phase::writing);
   for (const std::string& object : running_->proposal.objects)

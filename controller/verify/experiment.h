@@ -112,6 +112,8 @@ class Experiments {
   /// A sign has shown: they may be measured now. At most every second of these waits is cut
   /// short, so that signs that come and go do not keep the host measured.
   void hasten(std::span<const std::string> objects, MonotonicTime now);
+  /// Between the two: the same objects, planned for anew, have another id.
+  void replan(std::string id);
   /// The second half: all is written. If it could not be: call give_up().
   void written(MonotonicTime now);
   /// The writes failed and were taken back, or somebody else interfered: a failure like any other.

@@ -250,6 +250,21 @@ TEST_F(TrialsOf, WritesThatFailAreAFailure) {
               HasSubstr("the kernel says no"));
 }
 
+TEST_F(TrialsOf, WhatIsPlannedForAnewBeforeItIsWrittenIsJudgedByItsOwnId) {
+  const Plan plan = plan_of({rps()});
+  ASSERT_TRUE(trials_.propose(plan, kRule, {}, now_));
+  ASSERT_EQ(next().kind, TrialStep::Kind::write);
+  Plan moved = plan;
+  moved.actions[0].before = CpuSet{{0}};  // somebody has moved it while it was measured
+  ASSERT_NE(id_of(moved), id_of(plan));
+  trials_.replan(moved);
+  trials_.written(now_);
+  const TrialStep step = next();
+  ASSERT_EQ(step.kind, TrialStep::Kind::judged);
+  EXPECT_EQ(step.judged->plan, moved);
+  EXPECT_EQ(step.judged->proposal.id, id_of(moved));
+}
+
 TEST_F(TrialsOf, AnAdoptedPlanIsJudgedByAFreshBaseline) {
   take_baseline();
   waiting_ = milliseconds(100);
