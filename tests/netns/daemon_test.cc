@@ -141,7 +141,8 @@ TEST_F(Daemon, ADryRunOfAPolicyJudgesNoWorkload) {
   for (int turns = 0; turns < 9; ++turns) {  // an elephant is one for 5 s more
     host_->let_turns_pass(1);
     succeed("plan " + impatient);
-    ASSERT_EQ(weight(), "heavy") << "after " << turns + 1 << " turns";
+    const std::string now = weight();  // mixed, while a connection's last packets count as slow
+    ASSERT_TRUE(now == "heavy" || now == "mixed") << now << " after " << turns + 1 << " turns";
   }
 }
 
