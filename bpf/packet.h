@@ -181,7 +181,7 @@ static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow,
   int side = !!(p->device->flags & ANKUS_DEVICE_IFB);
   enum ankus_verdict verdict;
   __u32 weight = ANKUS_UNKNOWN;
-  int proven = 0;
+  int proven = 0, may_be_light = 0;
   __u16 class = 0;
 
   if (member && owner) {
@@ -190,6 +190,8 @@ static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow,
     if (expired) count(ANKUS_COUNT_LEASE_EXPIRED);
     if (empty || expired) member = bpf_map_lookup_elem(&ankus_members, &nobody);
     else weight = member->weight;
+    /* One that is new is not known yet, and may be mice. */
+    may_be_light = !empty && !expired && (weight == ANKUS_LIGHT || weight == ANKUS_UNKNOWN);
   }
   if (!member || !bucket) return p->device->probation_class;
   if (flow && !(flow->flags & ANKUS_FLOW_AGGREGATE))
@@ -197,7 +199,7 @@ static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow,
   verdict = ankus_verdict_of(fast, flow ? weight : ANKUS_UNKNOWN, proven);
   if (verdict == ANKUS_SLOW &&
       ankus_over_admission(bucket, side, p->now, p->length, p->device->admission_per_jiffy,
-                           weight == ANKUS_LIGHT ? p->device->admission_burst : p->device->admission_burst_others,
+                           may_be_light ? p->device->admission_burst : p->device->admission_burst_others,
                            rule->admission_hold))
     verdict = ANKUS_PROBATION;
   if (verdict == ANKUS_SLOW) class = member->slow_class;

@@ -80,7 +80,7 @@ struct ankus_device {
   __u32 header_bytes; /* link layer header in front of layer 3: 14, or 0 where there are no Ethernet frames */
   __u32 fast_bytes;   /* the fast rule's threshold per window, for this link's rate */
   __u32 admission_per_jiffy; /* bytes one workload may put into slow classes */
-  __u32 admission_burst, admission_burst_others; /* of light workloads, and of all others */
+  __u32 admission_burst, admission_burst_others; /* of light and new workloads, and of all others */
   __u16 major;        /* of the tree on it, 0 = only watch */
   __u16 probation_class;
   __u32 rss_first, rss_size; /* of an uplink: its rows in ankus_rss; a power of two, 0 = not counted */

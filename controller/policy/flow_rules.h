@@ -10,8 +10,8 @@
 
 namespace ankus {
 
-/// What no light workload's admission burst is below: one packet with segmentation offload must
-/// pass.
+/// What no light or new workload's admission burst is below: one packet with segmentation offload
+/// must pass.
 inline constexpr Bytes kSmallestAdmissionBurst{64'000};
 /// And no other's: two frames. What elephants put into the mice's queue at once, all mice wait for,
 /// and on a slow link 64 KB are many ms; their packets that are larger are in probation.
@@ -26,7 +26,7 @@ struct LinkFlowRules {
   std::optional<BitRate> rate;            ///< none: unknown, and `fast_bytes` is the rule's floor
   Bytes fast_bytes;                       ///< per window; fits 32 bits, as the kernel side keeps it
   std::optional<BitRate> admission_rate;  ///< into slow classes, per workload; none: no rate known
-  Bytes admission_burst;                  ///< of light workloads; fits 31 bits
+  Bytes admission_burst;                  ///< of light and new workloads; fits 31 bits
   Bytes admission_burst_others;           ///< as above
 
   bool operator==(const LinkFlowRules&) const = default;

@@ -43,7 +43,7 @@ struct SensedDevice {
   std::uint32_t header_bytes = 14;
   Bytes fast_bytes;  ///< per fast_window
   BitRate admission;
-  Bytes admission_burst, admission_burst_others;  ///< of light workloads, of all others
+  Bytes admission_burst, admission_burst_others;  ///< of light and new workloads, of others
   std::uint16_t major = 0;                        ///< of the tree on it; 0: only watched
   std::uint16_t probation_class = 0;
   TableRows table_rows;  ///< of an uplink, from BucketCounts

@@ -325,5 +325,47 @@ TEST_F(ActuatorOnKernel, WhatIsNotIpIsAMouseOnlyIfItIsSmallAndSeldom) {
   write(undone(actions));
 }
 
+TEST_F(ActuatorOnKernel, OnlyWhatMayBeMicePutsMuchIntoTheirClassAtOnce) {
+  Attachments attachments(*programs_);
+  ASSERT_TRUE(table_->set_device({.ifindex = up0_.ifindex,
+                                  .uplink = true,
+                                  .fast_bytes = {64'000},
+                                  .admission = {1'000'000},
+                                  .admission_burst = {64'000},
+                                  .admission_burst_others = {3'100},
+                                  .probation_class = 0x0f}));
+  Members members{{{.workload = 0, .slow_class = 0x10, .fast_class = 0x11}}};
+  for (const auto& [name, owner] : {std::pair("web", 1U), {"backup", 2U}}) {
+    const std::uint32_t ifindex = lab_->ifindex(std::string("v-") + name);
+    ASSERT_TRUE(table_->set_device({.ifindex = ifindex, .owner = owner}));
+    ASSERT_TRUE(attachments.watch_workload(ifindex));
+    members.rows.push_back({.workload = owner,
+                            .slow_class = 0x10,
+                            .fast_class = 0x11,
+                            .weight = owner == 1 ? Weight::unknown : Weight::heavy});
+  }
+  ASSERT_TRUE(attachments.watch_conntrack());
+  auto actions =
+      tree(up0_, tcx_works_ ? ClassifierProgram::Hook::tcx : ClassifierProgram::Hook::clsact);
+  actions.push_back({.knob = knob::Membership{}, .before = Absent{}, .after = members});
+  write(actions);
+
+  for (const bool is_new : {true, false}) {
+    const auto send = [&](int count) {
+      return send_udp(lab_->container(is_new ? "web" : "backup"), lab_->server(), "10.77.0.2", 7001,
+                      count, 1'000, 0, 30'000);
+    };
+    ASSERT_NE(send(1), 0);
+    usleep(200'000);  // proven after 50 ms
+    const std::uint64_t slow = sent("up0", "10");
+    ASSERT_NE(send(20), 0);
+    if (is_new)
+      EXPECT_GT(sent("up0", "10"), slow + 20'000);
+    else
+      EXPECT_LT(sent("up0", "10"), slow + 8'000);
+  }
+  write(undone(actions));
+}
+
 }  // namespace
 }  // namespace ankus
