@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "policy/balance.h"
+#include "policy/shaping.h"
 #include "policy/targets.h"
 
 namespace ankus {
@@ -23,9 +24,8 @@ std::string obstacle(const Snapshot& snapshot, const Target& target, bool held) 
   const DeviceQueues& device = *target.device;
   const Receive& wanted = *target.rule->receive;
   const std::string driver = device.driver.empty() ? "" : " (driver " + device.driver + ")";
-  const auto link = std::ranges::find(snapshot.links, device.device, &Link::device);
   // A table that has proven itself outlives the link's being down.
-  if (!held && link != snapshot.links.end() && !link->up) return "it is down";
+  if (!held && is_down(snapshot, device.device)) return "it is down";
   if (device.spread_queues() < 2)
     return "it has one receive queue" + driver + "; rps is the lever there";
   if (!device.table || device.table->queues.empty())

@@ -29,12 +29,6 @@ bool is_workloads(const Snapshot& snapshot, const Link& link) {
   });
 }
 
-const Link* find_link(const Snapshot& snapshot, std::string_view name) {
-  const auto found = std::ranges::find_if(
-      snapshot.links, [&](const Link& link) { return link.device.name == name; });
-  return found == snapshot.links.end() ? nullptr : &*found;
-}
-
 std::string ports_text(const Snapshot& snapshot, const Link& master) {
   std::string text;
   for (const Link& link : snapshot.links)
@@ -208,6 +202,17 @@ std::vector<Link> uplinks(const Snapshot& snapshot) {
     (hands_on(link) ? handing_on : queueing).push_back(link);
   }
   return queueing.empty() ? handing_on : queueing;  // these are then refused, with the reason
+}
+
+const Link* find_link(const Snapshot& snapshot, std::string_view name) {
+  const auto found =
+      std::ranges::find(snapshot.links, name, [](const Link& link) { return link.device.name; });
+  return found == snapshot.links.end() ? nullptr : &*found;
+}
+
+bool is_down(const Snapshot& snapshot, const Device& device) {
+  const auto link = std::ranges::find(snapshot.links, device, &Link::device);
+  return link != snapshot.links.end() && !link->up;
 }
 
 std::string no_such_device_text(const Snapshot& snapshot, std::string_view name) {

@@ -37,6 +37,12 @@ Shaping resolve_shaping(const Snapshot& snapshot, const Policy& policy);
 /// The devices that kUplink stands for: those of the default routes, where the queue is.
 std::vector<Link> uplinks(const Snapshot& snapshot);
 
+/// nullptr: there is no such device.
+const Link* find_link(const Snapshot& snapshot, std::string_view name);
+
+/// Known, and down.
+bool is_down(const Snapshot& snapshot, const Device& device);
+
 /// "there is no such device; the nearest name is eth0".
 std::string no_such_device_text(const Snapshot& snapshot, std::string_view name);
 

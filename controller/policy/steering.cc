@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "policy/cpu_choice.h"
+#include "policy/shaping.h"
 #include "policy/targets.h"
 
 namespace ankus {
@@ -128,7 +129,7 @@ class Wishes {
     const DeviceQueues& device = *target.device;
     const std::string what = "place interrupts of " + device.device.name;
     if (device.irqs.empty())
-      return refuse(what, is_down(device)
+      return refuse(what, is_down(snapshot_, device.device)
                               ? "it is down, and has its interrupts once it is up"
                               : "it has no interrupts of its own; rps is the lever there");
     const auto managed = std::ranges::count_if(device.irqs, &QueueIrq::managed);
@@ -166,11 +167,6 @@ class Wishes {
              rule_text(*target.rule) + "one queue's interrupt per CPU among " + chosen.reason);
         numbers.push_back(irq->number);
       }
-  }
-
-  bool is_down(const DeviceQueues& device) const {
-    const auto link = std::ranges::find(snapshot_.links, device.device, &Link::device);
-    return link != snapshot_.links.end() && !link->up;
   }
 
   /// The one CPU where a queue's interrupts are, by us or as found.

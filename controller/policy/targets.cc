@@ -30,12 +30,6 @@ bool matches_device(const Match& match, const WorkloadState* owner) {
   return owner != nullptr && matches(match, owner->workload, owner->footprint);
 }
 
-const Link* find_link(const Snapshot& snapshot, std::string_view name) {
-  const auto found =
-      std::ranges::find(snapshot.links, name, [](const Link& link) { return link.device.name; });
-  return found == snapshot.links.end() ? nullptr : &*found;
-}
-
 bool has_queues(const Snapshot& snapshot, const Device& device) {
   return std::ranges::any_of(snapshot.queues,
                              [&](const DeviceQueues& queues) { return queues.device == device; });

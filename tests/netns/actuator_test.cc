@@ -103,6 +103,35 @@ class ActuatorOnKernel : public testing::Test {
     return actions;
   }
 
+  /// A tree on up0 and who is in which class, in force.
+  std::vector<Action> classify(Members members) {
+    auto actions =
+        tree(up0_, tcx_works_ ? ClassifierProgram::Hook::tcx : ClassifierProgram::Hook::clsact);
+    actions.push_back(
+        {.knob = knob::Membership{}, .before = Absent{}, .after = std::move(members)});
+    write(actions);
+    return actions;
+  }
+  /// The container `name` of the lab is workload `owner`, and what it sends is seen.
+  void watch(Attachments& attachments, const std::string& name, std::uint32_t owner) {
+    const std::uint32_t ifindex = lab_->ifindex("v-" + name);
+    ASSERT_TRUE(table_->set_device({.ifindex = ifindex, .owner = owner}));
+    ASSERT_TRUE(attachments.watch_workload(ifindex));
+  }
+  static Member member(std::uint32_t owner, Weight weight = Weight::unknown) {
+    return {.workload = owner, .slow_class = 0x10, .fast_class = 0x11, .weight = weight};
+  }
+  /// What up0 admits to the mice's class: 64 KB of a flow; in sum 1 MB/s, these at once.
+  void admit(std::uint64_t burst, std::uint64_t burst_others) {
+    ASSERT_TRUE(table_->set_device({.ifindex = up0_.ifindex,
+                                    .uplink = true,
+                                    .fast_bytes = {64'000},
+                                    .admission = {1'000'000},
+                                    .admission_burst = {burst},
+                                    .admission_burst_others = {burst_others},
+                                    .probation_class = 0x0f}));
+  }
+
   void write(const std::vector<Action>& actions) {
     const auto results = actuator_->write(actions);
     for (std::size_t i = 0; i < results.size(); ++i)
@@ -217,20 +246,10 @@ TEST_F(ActuatorOnKernel, AClsactWithOthersFiltersIsNotOurs) {
 
 TEST_F(ActuatorOnKernel, MasqueradedPacketsGetTheClassOfTheirOwnerAndSpeed) {
   Attachments attachments(*programs_);
-  const std::uint32_t web = lab_->ifindex("v-web"), backup = lab_->ifindex("v-backup");
-  ASSERT_TRUE(table_->set_device({.ifindex = web, .owner = 1}));
-  ASSERT_TRUE(table_->set_device({.ifindex = backup, .owner = 2}));
-  ASSERT_TRUE(attachments.watch_workload(web));
-  ASSERT_TRUE(attachments.watch_workload(backup));
+  watch(attachments, "web", 1);
+  watch(attachments, "backup", 2);
   ASSERT_TRUE(attachments.watch_conntrack());
-  auto actions =
-      tree(up0_, tcx_works_ ? ClassifierProgram::Hook::tcx : ClassifierProgram::Hook::clsact);
-  const Members members{
-      {{.workload = 0, .slow_class = 0x10, .fast_class = 0x11},
-       {.workload = 1, .slow_class = 0x10, .fast_class = 0x11, .weight = Weight::light},
-       {.workload = 2, .slow_class = 0x10, .fast_class = 0x11, .weight = Weight::heavy}}};
-  actions.push_back({.knob = knob::Membership{}, .before = Absent{}, .after = members});
-  write(actions);
+  const auto actions = classify({{member(0), member(1, Weight::light), member(2, Weight::heavy)}});
   expect_in_force(actions);
 
   // A light workload's small flow is in the light class from its first packet.
@@ -251,24 +270,11 @@ TEST_F(ActuatorOnKernel, MasqueradedPacketsGetTheClassOfTheirOwnerAndSpeed) {
 
 TEST_F(ActuatorOnKernel, WhatAWorkloadReceivesTakesNothingFromWhatItMaySend) {
   Attachments attachments(*programs_);
-  const std::uint32_t web = lab_->ifindex("v-web");
-  ASSERT_TRUE(table_->set_device({.ifindex = web, .owner = 1}));
-  ASSERT_TRUE(table_->set_device({.ifindex = up0_.ifindex,
-                                  .uplink = true,
-                                  .fast_bytes = {64'000},
-                                  .admission = {1'000'000},
-                                  .admission_burst = {125'000},
-                                  .probation_class = 0x0f}));
-  ASSERT_TRUE(attachments.watch_workload(web));
+  admit(125'000, 125'000);
+  watch(attachments, "web", 1);
   ASSERT_TRUE(attachments.watch_uplink(up0_.ifindex, false));
   ASSERT_TRUE(attachments.watch_conntrack());
-  auto actions =
-      tree(up0_, tcx_works_ ? ClassifierProgram::Hook::tcx : ClassifierProgram::Hook::clsact);
-  const Members members{
-      {{.workload = 0, .slow_class = 0x10, .fast_class = 0x11},
-       {.workload = 1, .slow_class = 0x10, .fast_class = 0x11, .weight = Weight::light}}};
-  actions.push_back({.knob = knob::Membership{}, .before = Absent{}, .after = members});
-  write(actions);
+  const auto actions = classify({{member(0), member(1, Weight::light)}});
 
   const std::uint64_t slow = sent("up0", "10"), probation = sent("up0", "f");
   for (const std::uint16_t port : {7001, 7002})  // 80 KB each way: both ways would be too many
@@ -299,18 +305,8 @@ void send_frames(std::uint32_t ifindex, int count, std::size_t size) {
 }
 
 TEST_F(ActuatorOnKernel, WhatIsNotIpIsAMouseOnlyIfItIsSmallAndSeldom) {
-  ASSERT_TRUE(table_->set_device({.ifindex = up0_.ifindex,
-                                  .uplink = true,
-                                  .fast_bytes = {64'000},
-                                  .admission = {1'000'000},
-                                  .admission_burst = {125'000},
-                                  .admission_burst_others = {20'000},
-                                  .probation_class = 0x0f}));
-  auto actions =
-      tree(up0_, tcx_works_ ? ClassifierProgram::Hook::tcx : ClassifierProgram::Hook::clsact);
-  const Members members{{{.workload = 0, .slow_class = 0x10, .fast_class = 0x11}}};
-  actions.push_back({.knob = knob::Membership{}, .before = Absent{}, .after = members});
-  write(actions);
+  admit(125'000, 20'000);
+  const auto actions = classify({{member(0)}});
 
   send_frames(up0_.ifindex, 30, 1'400);
   EXPECT_GT(sent("up0", "f"), 40'000U);
@@ -327,28 +323,11 @@ TEST_F(ActuatorOnKernel, WhatIsNotIpIsAMouseOnlyIfItIsSmallAndSeldom) {
 
 TEST_F(ActuatorOnKernel, OnlyWhatMayBeMicePutsMuchIntoTheirClassAtOnce) {
   Attachments attachments(*programs_);
-  ASSERT_TRUE(table_->set_device({.ifindex = up0_.ifindex,
-                                  .uplink = true,
-                                  .fast_bytes = {64'000},
-                                  .admission = {1'000'000},
-                                  .admission_burst = {64'000},
-                                  .admission_burst_others = {3'100},
-                                  .probation_class = 0x0f}));
-  Members members{{{.workload = 0, .slow_class = 0x10, .fast_class = 0x11}}};
-  for (const auto& [name, owner] : {std::pair("web", 1U), {"backup", 2U}}) {
-    const std::uint32_t ifindex = lab_->ifindex(std::string("v-") + name);
-    ASSERT_TRUE(table_->set_device({.ifindex = ifindex, .owner = owner}));
-    ASSERT_TRUE(attachments.watch_workload(ifindex));
-    members.rows.push_back({.workload = owner,
-                            .slow_class = 0x10,
-                            .fast_class = 0x11,
-                            .weight = owner == 1 ? Weight::unknown : Weight::heavy});
-  }
+  admit(64'000, 3'100);
+  watch(attachments, "web", 1);
+  watch(attachments, "backup", 2);
   ASSERT_TRUE(attachments.watch_conntrack());
-  auto actions =
-      tree(up0_, tcx_works_ ? ClassifierProgram::Hook::tcx : ClassifierProgram::Hook::clsact);
-  actions.push_back({.knob = knob::Membership{}, .before = Absent{}, .after = members});
-  write(actions);
+  const auto actions = classify({{member(0), member(1), member(2, Weight::heavy)}});
 
   for (const bool is_new : {true, false}) {
     const auto send = [&](int count) {
