@@ -96,6 +96,12 @@ static inline enum ankus_verdict ankus_verdict_of(int fast, __u32 weight, int pr
   return ANKUS_PROBATION;
 }
 
+/* The class of a slow packet whose owner is over admission. A heavy workload's are its elephants,
+ * however many flows they are cut into: they are held as elephants are. A mixed one's may be mice. */
+static inline enum ankus_verdict ankus_verdict_over_admission(__u32 weight) {
+  return weight == ANKUS_HEAVY ? ANKUS_FAST : ANKUS_PROBATION;
+}
+
 /* Sorts the two ends of a packet into `key`: 0 if the source became end a, 1 if it became b. Any
  * total order will do as long as both directions agree. */
 static inline int ankus_canonical(struct ankus_flow_key *key, const __u64 *source, __be16 source_port,

@@ -172,13 +172,21 @@ static __always_inline void find_owner_at_uplink(struct packet *p, struct ankus_
   }
 }
 
+/* 1 = more than `bucket`'s owner may put into the mice's class. */
+static __always_inline int over_admission(const struct packet *p, struct ankus_bucket *bucket, int may_be_light,
+                                          const struct ankus_config *rule) {
+  return ankus_over_admission(bucket, !!(p->device->flags & ANKUS_DEVICE_IFB), p->now, p->length,
+                              p->device->admission_per_jiffy,
+                              may_be_light ? p->device->admission_burst : p->device->admission_burst_others,
+                              rule->admission_hold);
+}
+
 /* The class (minor number) of a packet of `flow` on a device with a tree. */
 static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow, int fast,
                                       const struct ankus_config *rule) {
   __u32 owner = flow ? flow->owner : 0, nobody = 0;
   const struct ankus_member *member = bpf_map_lookup_elem(&ankus_members, &owner);
   struct ankus_bucket *bucket = bpf_map_lookup_elem(&ankus_buckets, &owner);
-  int side = !!(p->device->flags & ANKUS_DEVICE_IFB);
   enum ankus_verdict verdict;
   __u32 weight = ANKUS_UNKNOWN;
   int proven = 0, may_be_light = 0;
@@ -197,11 +205,8 @@ static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow,
   if (flow && !(flow->flags & ANKUS_FLOW_AGGREGATE))
     proven = ankus_reached(p->now, flow->created + rule->prove);
   verdict = ankus_verdict_of(fast, flow ? weight : ANKUS_UNKNOWN, proven);
-  if (verdict == ANKUS_SLOW &&
-      ankus_over_admission(bucket, side, p->now, p->length, p->device->admission_per_jiffy,
-                           may_be_light ? p->device->admission_burst : p->device->admission_burst_others,
-                           rule->admission_hold))
-    verdict = ANKUS_PROBATION;
+  if (verdict == ANKUS_SLOW && over_admission(p, bucket, may_be_light, rule))
+    verdict = ankus_verdict_over_admission(weight);
   if (verdict == ANKUS_SLOW) class = member->slow_class;
   if (verdict == ANKUS_FAST) class = member->fast_class;
   count(!class ? ANKUS_COUNT_CLASS_PROBATION : verdict == ANKUS_SLOW ? ANKUS_COUNT_CLASS_SLOW : ANKUS_COUNT_CLASS_FAST);
@@ -214,11 +219,9 @@ static __always_inline __u16 class_of_unparsed(struct packet *p, const struct an
   __u32 nobody = 0;
   const struct ankus_member *member = bpf_map_lookup_elem(&ankus_members, &nobody);
   struct ankus_bucket *bucket = bpf_map_lookup_elem(&ankus_buckets, &nobody);
-  int side = !!(p->device->flags & ANKUS_DEVICE_IFB);
 
   if (!member || !member->slow_class || !bucket || p->length > ANKUS_SMALL_FRAME ||
-      ankus_over_admission(bucket, side, p->now, p->length, p->device->admission_per_jiffy,
-                           p->device->admission_burst_others, rule->admission_hold))
+      over_admission(p, bucket, 0, rule))
     return p->device->probation_class;
   return member->slow_class;
 }

@@ -346,5 +346,28 @@ TEST_F(ActuatorOnKernel, OnlyWhatMayBeMicePutsMuchIntoTheirClassAtOnce) {
   write(undone(actions));
 }
 
+// Cut into flows each of which is slow: the rule's limit holds them all the same.
+TEST_F(ActuatorOnKernel, AHeavyWorkloadsManySlowFlowsAreInItsElephantsClass) {
+  Attachments attachments(*programs_);
+  admit(64'000, 3'100);
+  watch(attachments, "web", 1);
+  watch(attachments, "backup", 2);
+  ASSERT_TRUE(attachments.watch_conntrack());
+  const auto actions = classify({{member(0), member(1, Weight::mixed), member(2, Weight::heavy)}});
+
+  for (const auto& [name, expected] : {std::pair("web", "f"), {"backup", "11"}}) {
+    const auto send = [&](std::uint16_t port, int count) {
+      return send_udp(lab_->container(name), lab_->server(), "10.77.0.2", port, count, 1'000, 0,
+                      30'000);
+    };
+    for (std::uint16_t port = 7001; port < 7004; ++port) ASSERT_NE(send(port, 1), 0);
+    usleep(200'000);  // proven after 50 ms
+    const std::uint64_t then = sent("up0", expected);
+    for (std::uint16_t port = 7001; port < 7004; ++port) ASSERT_NE(send(port, 20), 0);
+    EXPECT_GT(sent("up0", expected), then + 50'000) << name;
+  }
+  write(undone(actions));
+}
+
 }  // namespace
 }  // namespace ankus

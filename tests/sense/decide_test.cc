@@ -170,6 +170,13 @@ TEST(Verdict, Table) {
   }
 }
 
+TEST(Verdict, WhatAHeavyWorkloadSendsBeyondItsAdmissionIsItsElephants) {
+  EXPECT_EQ(ankus_verdict_over_admission(ANKUS_HEAVY), ANKUS_FAST) << "its rule's limit holds them";
+  for (const std::uint32_t weight : {ANKUS_UNKNOWN, ANKUS_LIGHT, ANKUS_MIXED})
+    EXPECT_EQ(ankus_verdict_over_admission(weight), ANKUS_PROBATION)
+        << "there may be mice among it";
+}
+
 TEST(Canonical, BothDirectionsHaveOneKey) {
   std::mt19937_64 random(1);
   for (int i = 0; i < 10'000; ++i) {
