@@ -365,8 +365,7 @@ __noinline int ankus_latency_headers(struct ankus_headers *h) {
 
 enum { TRIP_V6 = 1, TRIP_LEAVING = 2, TRIP_SAMPLED = 4 };
 
-/* A TCP segment at a workload's device: begins or ends a round trip. That needs neither end's socket, so
- * it works for a VM. Includes what the other side delays its acknowledgements. */
+/* A TCP segment at a VM's tap: begins or ends a round trip. That needs neither end's socket. Includes what the other side delays its acknowledgements. */
 __noinline int ankus_latency_trip(__u64 network, __u32 how, __u32 owner, __u32 window, __u32 ifindex) {
   struct ankus_trip_key key = {.ifindex = ifindex};
   struct ankus_trip *running, fresh = {.window = window};
@@ -503,7 +502,7 @@ static __always_inline void trip(const struct sk_buff *skb, const struct ankus_d
   __u64 network = 0; /* a number, not a pointer, as global functions want it */
   int chosen;
 
-  if (!rule->round_trips || !is_ip(skb)) return;
+  if (!(device->flags & ANKUS_DEVICE_GUEST) || !is_ip(skb)) return;
   chosen = leaving && ankus_sampled(draw(rule), shift_of(device->owner, rule));
   if (leaving) {
     bpf_core_read(&network, sizeof network, &skb->data);

@@ -36,7 +36,7 @@ enum ankus_segment {
   ANKUS_SEGMENT_HOST_OUT,       /* device out to uplink out: routing, netfilter */
   ANKUS_SEGMENT_QDISC,          /* uplink out to qdisc_dequeue (net_dev_start_xmit without one) */
   ANKUS_SEGMENT_OUT,            /* container out (or device out) to the same: all of the path */
-  ANKUS_SEGMENT_ROUND_TRIP, /* TCP: device out to the device in of what acknowledges it */
+  ANKUS_SEGMENT_ROUND_TRIP, /* a VM's TCP: device out to the device in of what acknowledges it */
   ANKUS_SEGMENTS
 };
 
@@ -133,9 +133,7 @@ struct ankus_latency_config {
   __u32 until;  /* jiffies; 0 = no window is open. Not reached: sample. Works if user space dies */
   __u32 shift;  /* 1 of 2^shift packets is sampled */
   __u32 window; /* number of the window: packets of an earlier one are not reported */
-  __u32 round_trips; /* 1: measure them, too */
   __u32 spare; /* of workloads to be spared, 1 of 2^(shift + spare) */
-  __u32 pad;
   __u64 netns_cookie; /* the host's */
 };
 

@@ -69,7 +69,8 @@ ANKUS_STATIC_ASSERT(sizeof(struct ankus_flow) == 152, "layout");
 enum ankus_device_role { ANKUS_ROLE_UPLINK = 1, ANKUS_ROLE_WORKLOAD = 2 };
 enum ankus_device_flag {
   ANKUS_DEVICE_IFB = 1,             /* carries what an uplink receives */
-  ANKUS_DEVICE_INGRESS_ON_IFB = 2   /* an ifb sees what this uplink receives: do not look twice */
+  ANKUS_DEVICE_INGRESS_ON_IFB = 2,  /* an ifb sees what this uplink receives: do not look twice */
+  ANKUS_DEVICE_GUEST = 4            /* a VM's tap: what is behind it has no socket in this kernel */
 };
 
 /* Written by user space only. */

@@ -95,7 +95,7 @@ Result<void> EffectProbe::begin(nanoseconds length, MonotonicTime now,
   if (auto done = open(); !done) return done;
   if (auto done = spare_heavy(); !done) return done;
   if (auto done = sensor_->begin(length, one_in.value_or(one_in_for(observer_->snapshot(), length)),
-                                 false, one_in.value_or(kHeavyOneIn));
+                                 one_in.value_or(kHeavyOneIn));
       !done)
     return done;
   rtt_one_in_ = observer_->sample_tcp(1) ? 1 : Observer::kTcpOneIn;

@@ -285,7 +285,9 @@ void Observer::attach_workloads() {
     there.insert(ifindex);
     const auto link =
         std::ranges::find(snapshot_.links, ifindex, [](const Link& l) { return l.device.ifindex; });
-    SensedDevice row{.ifindex = ifindex, .owner = state.workload.id};
+    SensedDevice row{.ifindex = ifindex,
+                     .owner = state.workload.id,
+                     .guest = state.workload.kind == WorkloadKind::vm};
     if (link != snapshot_.links.end()) row.header_bytes = link->header_bytes;
     const auto known = devices_.find(ifindex);
     if (known != devices_.end() && known->second == row) continue;

@@ -31,7 +31,7 @@ enum class LatencySegment : std::uint8_t {
   host_out,        ///< device to uplink: routing, netfilter
   qdisc,           ///< in the uplink's qdisc
   out,             ///< container to uplink sent (of a VM: device to uplink sent)
-  round_trip,      ///< TCP, device to its acknowledgement there: network and the other side
+  round_trip,      ///< of a VM's TCP, tap to its acknowledgement there: network and the other side
 };
 inline constexpr std::size_t kLatencySegments = 13;
 

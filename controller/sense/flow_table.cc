@@ -135,6 +135,7 @@ Result<void> FlowTable::set_device(const SensedDevice& device) const {
   raw.owner = device.owner;
   if (device.ifb) raw.flags |= ANKUS_DEVICE_IFB;
   if (device.ingress_on_ifb) raw.flags |= ANKUS_DEVICE_INGRESS_ON_IFB;
+  if (device.guest) raw.flags |= ANKUS_DEVICE_GUEST;
   raw.header_bytes = device.header_bytes;
   raw.fast_bytes = clamp32(device.fast_bytes.count);
   raw.admission_per_jiffy = clamp32((device.admission * Programs::tick()).count);

@@ -40,6 +40,7 @@ struct SensedDevice {
   WorkloadId owner = 0;
   bool ifb = false;             ///< stands for what an uplink receives
   bool ingress_on_ifb = false;  ///< of an uplink: its ifb sees what it receives
+  bool guest = false;           ///< a VM's tap: its TCP is not this kernel's
   std::uint32_t header_bytes = 14;
   Bytes fast_bytes;  ///< per fast_window
   BitRate admission;

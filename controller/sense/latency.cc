@@ -168,13 +168,12 @@ Result<void> LatencySensor::write_config(std::uint32_t until) const {
   config.until = until;
   config.shift = shift_;
   config.window = window_;
-  config.round_trips = round_trips_;
   config.spare = spare_;
   config.netns_cookie = netns_cookie_;
   return config_.update(0, config);
 }
 
-Result<void> LatencySensor::begin(nanoseconds length, std::uint32_t one_in, bool round_trips,
+Result<void> LatencySensor::begin(nanoseconds length, std::uint32_t one_in,
                                   std::uint32_t spared_one_in) {
   end();
   const auto jiffies = owner_->jiffies();
@@ -190,7 +189,6 @@ Result<void> LatencySensor::begin(nanoseconds length, std::uint32_t one_in, bool
   shift_ = shift_for(one_in);
   spare_ = shift_for(std::max(one_in, spared_one_in)) - shift_;
   ++window_;
-  round_trips_ = round_trips;
   for (const std::string& program : programs_) {
     auto link = bpf::attach_tracing(object_->program(program));
     if (!link) {

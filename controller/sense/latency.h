@@ -31,11 +31,8 @@ class LatencySensor {
 
   /// Forgets the last window and attaches. The kernel side stops counting by itself after `length`.
   /// `one_in` is rounded up to a power of two; of so many packets one is measured.
-  /// `round_trips`: also those of TCP beyond the workload's device, which needs no look into it and
-  /// so is what there is of a VM; a bit dearer. `spared_one_in`: of the workloads given to spare();
-  /// less than `one_in` means the same as it.
-  Result<void> begin(nanoseconds length, std::uint32_t one_in, bool round_trips = false,
-                     std::uint32_t spared_one_in = 0);
+  /// `spared_one_in`: of the workloads given to spare(); less than `one_in` means the same as it.
+  Result<void> begin(nanoseconds length, std::uint32_t one_in, std::uint32_t spared_one_in = 0);
   /// Workloads whose packets are many and not what is asked about: elephants make nearly all
   /// events. Their packets are told at the first probe by what earlier ones have shown: a
   /// container's by its namespace; those that an uplink receives by the flow's hash, where the NIC,
@@ -76,7 +73,6 @@ class LatencySensor {
   bpf::Map<std::uint32_t, std::uint32_t> spared_;
   const Programs* owner_ = nullptr;
   std::uint64_t netns_cookie_ = 0;
-  bool round_trips_ = false;
   std::uint32_t shift_ = 0, spare_ = 0, window_ = 0, until_ = 0;
   std::set<WorkloadId> spared_workloads_;
   MonotonicTime began_{}, checked_at_{};

@@ -6,6 +6,8 @@
 namespace ankus {
 namespace {
 
+constexpr std::string_view kRoundTrip = "round trip";
+
 using Row = std::pair<WorkloadId, LatencySegment>;
 
 const SegmentLatency* row_of(const LatencyReading& reading, const Row& row) {
@@ -70,7 +72,7 @@ SegmentSamples segment_samples(const std::vector<Look>& looks, const Row& row) {
 
 /// What TCP has measured by itself, look by look; covered as far as it was asked to tell.
 SegmentSamples round_trips(const std::vector<Look>& looks, WorkloadId workload) {
-  SegmentSamples samples{.name = "round trip", .kind = SegmentKind::round_trip};
+  SegmentSamples samples{.name = std::string(kRoundTrip), .kind = SegmentKind::round_trip};
   for (std::size_t i = 1; i < looks.size(); ++i) {
     const WorkloadTotals* later = totals_of(looks[i], workload);
     const WorkloadTotals* earlier = totals_of(looks[i - 1], workload);
@@ -83,6 +85,14 @@ SegmentSamples round_trips(const std::vector<Look>& looks, WorkloadId workload) 
     samples.coverage += Coverage{.measured = measured, .packets = measured * one_in};
     samples.slices.push_back(slice);
   }
+  return samples;
+}
+
+/// A VM's, which no socket of this kernel has: as seen at its tap.
+SegmentSamples round_trips_at_tap(const std::vector<Look>& looks, WorkloadId workload) {
+  SegmentSamples samples = segment_samples(looks, {workload, LatencySegment::round_trip});
+  samples.name = kRoundTrip;
+  samples.kind = SegmentKind::round_trip;
   return samples;
 }
 
@@ -134,9 +144,11 @@ Samples SampleWindow::samples() const {
       // TCP is seen in all network namespaces and on loopback: what passes nothing of this host's
       // path is no witness of it.
       const bool passes = light.moved.count > 0 || !light.segments.empty();
-      if (passes)
-        if (SegmentSamples trips = round_trips(looks_, now.workload); trips.coverage.measured > 0)
-          light.segments.push_back(std::move(trips));
+      if (passes) {
+        SegmentSamples trips = round_trips(looks_, now.workload);
+        if (trips.coverage.measured == 0) trips = round_trips_at_tap(looks_, now.workload);
+        if (trips.coverage.measured > 0) light.segments.push_back(std::move(trips));
+      }
       for (std::size_t i = 1; i < looks_.size(); ++i) {
         const WorkloadTotals* later = totals_of(looks_[i], now.workload);
         const WorkloadTotals* earlier = totals_of(looks_[i - 1], now.workload);

@@ -128,13 +128,13 @@ Result<void> run_latency_cost(const LatencyCostOptions& options) {
   const std::array ways = {
       Way{"off", false, [](Sensors&) -> Result<void> { return {}; }},
       Way{"sampled", true,
-          [](Sensors& s) { return s.latency.begin(kWindow, kOneIn, false, kHeavyOneIn); }},
+          [](Sensors& s) { return s.latency.begin(kWindow, kOneIn, kHeavyOneIn); }},
       Way{"always", false, [](Sensors& s) { return s.latency.begin(kWindow, 1); }},
       Way{"tcp", true, [](Sensors& s) { return s.tcp.start(kTcpOneIn); }},
       Way{"sampled_and_tcp", false,
           [](Sensors& s) -> Result<void> {
             if (auto done = s.tcp.start(kTcpOneIn); !done) return done;
-            return s.latency.begin(kWindow, kOneIn, false, kHeavyOneIn);
+            return s.latency.begin(kWindow, kOneIn, kHeavyOneIn);
           }},
   };
   std::array<std::vector<Sample>, ways.size()> samples;
@@ -177,7 +177,7 @@ Result<void> run_latency_cost(const LatencyCostOptions& options) {
 Result<void> run_latency_truth(const LatencyTruthOptions& options) {
   auto sensors = open_sensors();
   if (!sensors) return std::unexpected(sensors.error());
-  if (auto done = sensors->latency.begin(kWindow, 1, false, kHeavyOneIn); !done) return done;
+  if (auto done = sensors->latency.begin(kWindow, 1, kHeavyOneIn); !done) return done;
   const auto truth = json_of(options.mice);
   sensors->latency.end();
   if (!truth) return std::unexpected(truth.error());

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -19,6 +20,7 @@
 #include "base/version.h"
 #include "gmock/gmock.h"
 #include "netns/daemon_support.h"
+#include "netns/vm_at_tap.h"
 
 namespace ankus {
 namespace {
@@ -581,6 +583,36 @@ TEST_F(Daemon, DeathAtAnyMomentOfAnApplyIsUndoneExactly) {
   std::cerr << "died before the first write " << untouched << " times, with a part of the tree "
             << between << ", with all classes " << complete << '\n';
   EXPECT_LT(untouched, 20) << "no death came late enough to prove anything";
+}
+
+// Its TCP is not this kernel's.
+TEST_F(Daemon, AVmsRoundTripsAreSeenAtItsTap) {
+  host_.emplace("--routed --containers 'web:light'");
+  const auto vm = VmAtTap::make();
+  if (!vm) GTEST_SKIP() << "no /dev/net/tun";
+  const Process daemon = host_->start();
+  ASSERT_TRUE(eventually(seconds(20), [&] {
+    const auto reply = host_->json("workloads");
+    return std::ranges::any_of(reply["workloads"], [](const auto& row) {
+      return row.value("kind", "") == "vm" && row.value("device", "") == "tap9";
+    });
+  })) << host_->ctl("workloads").output;
+  std::atomic<bool> over = false;
+  std::thread guest([&] {
+    for (std::uint16_t port = 20'000; !over; ++port) {
+      vm->send_to_closed_port(port);
+      std::this_thread::sleep_for(milliseconds(50));
+    }
+  });
+  const auto reply = host_->json("latency --for 2s --one-in 1");
+  over = true;
+  guest.join();
+  const auto trip = std::ranges::find_if(reply["segments"], [](const auto& segment) {
+    return segment.value("segment", "") == "round-trip";
+  });
+  ASSERT_NE(trip, reply["segments"].end()) << reply;
+  EXPECT_GT(trip->value("measured", 0), 10) << *trip;
+  EXPECT_LT(trip->value("p50_ns", 0.0), 50e6) << *trip;
 }
 
 }  // namespace

@@ -3,11 +3,7 @@
 #include "sense/latency.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
 #include <netinet/in.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,6 +18,7 @@
 
 #include "kernel/netlink.h"
 #include "netns/support.h"
+#include "netns/vm_at_tap.h"
 #include "sense/flow_table.h"
 
 namespace ankus {
@@ -419,7 +416,9 @@ TEST_F(Latency, TheRoundTripBeyondTheDeviceNeedsNoSocket) {
     Lab lab("--routed" + std::string(kTwo));
     ASSERT_EQ(run("tc qdisc add dev up0 root tbf rate 20mbit burst 20000 limit 200000").code, 0);
     Measured measured(lab);
-    ASSERT_TRUE(measured.sensor().begin(seconds(60), 1, true));
+    ASSERT_TRUE(measured.table().set_device(
+        {.ifindex = lab.ifindex("v-web"), .owner = kWeb, .guest = true}));
+    measured.begin();
     ASSERT_NE(send_tcp(lab.container("web"), lab.server(), server, 7001, 1'000'000), 0);
     measured.sensor().end();
     const LatencyReading reading = measured.reading();
@@ -500,69 +499,19 @@ TEST_F(Latency, TheIfbsQueueIsSeenOnTheWayIn) {
   EXPECT_LT(way.sum - ifb.sum, milliseconds(20)) << "the rest is short\n" << describe(reading);
 }
 
-using Frame = std::vector<std::uint8_t>;
-
-std::uint16_t sum16(const std::uint8_t* data, std::size_t size, std::uint32_t sum = 0) {
-  for (std::size_t i = 0; i + 1 < size; i += 2)
-    sum += static_cast<std::uint32_t>(data[i] << 8 | data[i + 1]);
-  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>(~sum);
-}
-void put16(Frame& frame, std::size_t at, std::uint16_t value) {
-  frame[at] = static_cast<std::uint8_t>(value >> 8),
-  frame[at + 1] = static_cast<std::uint8_t>(value);
-}
-/// An Ethernet frame from 10.77.60.2 to 10.77.0.2 with `transport`, whose checksum is at `sum_at`.
-Frame frame_of(const std::array<std::uint8_t, 6>& to, std::uint8_t protocol, Frame transport,
-               std::size_t sum_at) {
-  const Frame ends = {10, 77, 60, 2, 10, 77, 0, 2};
-  Frame pseudo = ends;
-  pseudo.insert(pseudo.end(), {0, protocol});
-  pseudo.resize(12);
-  put16(pseudo, 10, static_cast<std::uint16_t>(transport.size()));
-  put16(transport, sum_at,
-        sum16(transport.data(), transport.size(),
-              static_cast<std::uint16_t>(~sum16(pseudo.data(), pseudo.size()))));
-  Frame frame(to.begin(), to.end());
-  frame.insert(frame.end(), {2, 0, 0, 0, 0, 2, 8, 0});
-  Frame ip = {0x45, 0, 0, 0, 0x12, 0x34, 0x40, 0, 64, protocol, 0, 0};
-  ip.insert(ip.end(), ends.begin(), ends.end());
-  put16(ip, 2, static_cast<std::uint16_t>(ip.size() + transport.size()));
-  put16(ip, 10, sum16(ip.data(), ip.size()));
-  frame.insert(frame.end(), ip.begin(), ip.end());
-  frame.insert(frame.end(), transport.begin(), transport.end());
-  return frame;
-}
-
 // A VM, played by the test at its tap: nobody can look into it, and what waits for it is seen all
 // the same.
 TEST_F(Latency, AVmsTapShowsItsWaitsAndItsRoundTrips) {
   Lab lab("--routed" + std::string(kTwo));
-  const UniqueFd tap(open("/dev/net/tun", O_RDWR | O_CLOEXEC));
-  if (!tap) GTEST_SKIP() << "no /dev/net/tun";
-  ifreq request{};
-  request.ifr_flags = IFF_TAP | IFF_NO_PI;
-  std::strcpy(request.ifr_name, "tap9");
-  ASSERT_EQ(ioctl(tap.get(), TUNSETIFF, &request), 0);
-  ASSERT_EQ(
-      run("sysctl -qw net.ipv6.conf.tap9.disable_ipv6=1; ip addr add 10.77.60.1/24 dev tap9 && ip "
-          "link set "
-          "tap9 up && ip neigh add 10.77.60.2 lladdr 02:00:00:00:00:02 dev tap9 nud permanent")
-          .code,
-      0);
-  std::array<std::uint8_t, 6> mac{};
-  ASSERT_EQ(ioctl(UniqueFd(socket(AF_INET, SOCK_DGRAM, 0)).get(), SIOCGIFHWADDR, &request), 0);
-  std::memcpy(mac.data(), request.ifr_hwaddr.sa_data, mac.size());
+  const auto vm = VmAtTap::make();
+  if (!vm) GTEST_SKIP() << "no /dev/net/tun";
   constexpr WorkloadId kVm = 4;
   Measured measured(lab);
-  ASSERT_TRUE(measured.table().set_device({.ifindex = lab.ifindex("tap9"), .owner = kVm}));
-  ASSERT_TRUE(measured.sensor().begin(seconds(60), 1, true));
+  ASSERT_TRUE(
+      measured.table().set_device({.ifindex = lab.ifindex("tap9"), .owner = kVm, .guest = true}));
+  measured.begin();
   const UniqueFd server = datagrams(lab.server(), "10.77.0.2", 7001);
-  const auto write_frame = [&](const Frame& frame) {
-    ASSERT_EQ(write(tap.get(), frame.data(), frame.size()), static_cast<ssize_t>(frame.size()));
-  };
-  Frame udp = {0x1b, 0x58, 0x1b, 0x59, 0, 12, 0, 0, 'p', 'i', 'n', 'g'};
-  write_frame(frame_of(mac, IPPROTO_UDP, udp, 6));
+  vm->send_datagram(7001);
   std::array<char, 2048> buffer;
   sockaddr_storage peer{};
   socklen_t length = sizeof peer;
@@ -571,16 +520,10 @@ TEST_F(Latency, AVmsTapShowsItsWaitsAndItsRoundTrips) {
             4);
   for (int i = 0; i < 3; ++i)
     ASSERT_EQ(sendto(server.get(), "answer", 6, 0, reinterpret_cast<sockaddr*>(&peer), length), 6);
-  // To a closed port: the refusal acknowledges the SYN and what came with it (RFC 9293, 3.10.7.1).
-  Frame tcp = {0x1b, 0x58, 0x1b, 0x5a, 0, 0, 0, 1, 0,   0,   0,   0,
-               0x50, 2,    4,    0,    0, 0, 0, 0, 'd', 'a', 't', 'a'};
-  write_frame(frame_of(mac, IPPROTO_TCP, tcp, 16));
+  vm->send_to_closed_port();
   std::this_thread::sleep_for(milliseconds(80));  // the VM is busy
-  for (int got = 0; got < 3;) {
-    const ssize_t size = read(tap.get(), buffer.data(), buffer.size());
-    ASSERT_GT(size, 0);
-    if (size > 34 && buffer[12] == 8 && buffer[23] == IPPROTO_UDP) ++got;
-  }
+  for (int got = 0; got < 3;)
+    if (vm->receive() == IPPROTO_UDP) ++got;
   measured.sensor().end();
   const LatencyReading reading = measured.reading();
   const SegmentLatency taken = measured.of(Segment::stack_and_read, kVm),
@@ -640,7 +583,7 @@ TEST_F(Latency, PacketsOfASparedWorkloadAreSampledLess) {
   Lab lab("--routed --no-nat" + std::string(kTwo));
   Measured measured(lab);
   ASSERT_TRUE(measured.sensor().spare({kBackup}));
-  ASSERT_TRUE(measured.sensor().begin(seconds(60), 1, false, 16));
+  ASSERT_TRUE(measured.sensor().begin(seconds(60), 1, 16));
   ASSERT_NE(send_udp(lab.container("web"), lab.server(), "10.77.0.2", 7003, 300, 200, 0), 0);
   ASSERT_NE(send_udp(lab.container("backup"), lab.server(), "10.77.0.2", 7004, 3200, 200, 0), 0);
   const SegmentLatency light = measured.of(Segment::container_out),

@@ -82,6 +82,25 @@ TEST(SampleWindow, RoundTripsHideNothingOfTheHost) {
   EXPECT_EQ(total(segments[2].slices.at(1)), 7U);
 }
 
+TEST(SampleWindow, AVmsRoundTripsAreThoseSeenAtItsTap) {
+  SampleWindow window;
+  for (const std::uint64_t second : {0, 1, 2}) {
+    Look one = look(static_cast<int>(second), 10, std::chrono::microseconds(5));
+    SegmentLatency trip{.workload = kMouse,
+                        .segment = LatencySegment::round_trip,
+                        .coverage = {.measured = second * 7, .packets = second * 8}};
+    trip.histogram.add(milliseconds(1), second * 7);
+    one.latency.segments.push_back(std::move(trip));
+    window.add(std::move(one));
+  }
+  const std::vector<SegmentSamples> segments = window.samples().watched.at(0).segments;
+  ASSERT_EQ(segments.size(), 2U);
+  EXPECT_EQ(segments[1].name, "round trip");
+  EXPECT_EQ(segments[1].kind, SegmentKind::round_trip);
+  EXPECT_EQ(segments[1].coverage, (Coverage{.measured = 14, .packets = 16}));
+  EXPECT_EQ(total(segments[1].slices.at(1)), 7U);
+}
+
 TEST(SampleWindow, RoundTripsOfWhichFewWereAskedForAreNotCovered) {
   SampleWindow window;
   for (int second = 0; second <= 2; ++second) {
