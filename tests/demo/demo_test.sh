@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The demo keeps its word, and leaves nothing. Usage: demo_test.sh BUILD_DIR. Exit 75: cannot be judged here.
 set -uo pipefail
+export LC_ALL=C.UTF-8 LANGUAGE=
 
 here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 build=${1:?the build directory}

@@ -3,6 +3,7 @@
 # Proves that the lab is what it says. Usage: lab_test.sh [PATH/ankus-traffic]
 # Exit 0: proven; 1: not so; 75: cannot be judged here and now, and says why.
 set -uo pipefail
+export LC_ALL=C.UTF-8 LANGUAGE=
 
 here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 lab=$here/lab

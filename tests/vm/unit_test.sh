@@ -4,6 +4,7 @@
 # stop, and of the systemd timer that is the dead man's switch. One boot.
 # Usage: unit_test.sh BUILD [OPTION of run...]; in the guest it calls itself, to install and judge.
 set -uo pipefail
+export LC_ALL=C.UTF-8 LANGUAGE=
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=$(cd "${1:?the build directory}" && pwd) || exit 2
