@@ -63,17 +63,17 @@ claim "the rollback is identical" holds '.rollback_identical == true'
 claim "workloads carry their runtime's names" holds '[.workloads[].name] | sort == ["backup", "batch", "db", "web"]'
 claim "who runs elephants is not light, who does not is" holds \
   '[.workloads[] | (.weight == "light") == (.name == "web" or .name == "db")] | all'
-claim "it took less than 60 s" holds '.seconds < 60'
 claim "nothing is left of it" [ -z "$(leftovers "$pid")" ]
 claim "nothing was written to this machine's Docker" \
   [ "$docker_before" == "$(ls -d /var/lib/docker/containers/* 2>/dev/null | sort)" ]
 if holds '.machine_busy == false'; then
+  claim "it took less than 60 s" holds '.seconds < 60'
   claim "with Ankus the mice's p99 is below a fifth of a FIFO's" holds '.mice_p99_us | .ankus < .uncontrolled / 5'
   claim "the verdict on it is that it helped" holds '.verdicts.good_policy == "helped"'
   claim "the harmful policy is undone by its verdict" holds '.verdicts | .harmful_policy == "harmed" and .harmful_undone'
   claim "and the elephants keep nine tenths" holds '.elephants_mbit | .ankus > .uncontrolled * 0.9'
 else
-  echo "     latency is not judged: $(jq -r .machine_busy_why "$work/demo.json")"
+  echo "     times are not judged: $(jq -r .machine_busy_why "$work/demo.json")"
 fi
 
 run_demo --json

@@ -151,12 +151,27 @@ leftovers() {
   done
 }
 
+# The kernel may hold back for a second that a link is up: that shows each time, and a busy machine not.
+check_up_time() {
+  local tries started took=1500 load
+  for ((tries = 0; tries < 3 && took >= 1500; tries++)); do
+    "$lab" down --name "${name}b"
+    started=$(milliseconds)
+    "$lab" up --name "${name}b" || { fail "lab up"; return; }
+    took=$(($(milliseconds) - started))
+  done
+  read -r load _ </proc/loadavg
+  if [[ $took -lt 1500 || ${load%.*} -lt $(nproc) ]]; then
+    claim "up takes less than 1.5 s: $took ms" [ $took -lt 1500 ]
+  else
+    echo "     up took $took ms; not judged, the machine's load is $load"
+  fi
+}
+
 check_down() {
-  local pids=() pid state started took LAB_C_web_PID
-  started=$(milliseconds)
+  local pids=() pid state LAB_C_web_PID
   claim "a second lab comes up beside the first" "$lab" up --name "${name}b"
-  took=$(($(milliseconds) - started))
-  claim "up takes less than 1.5 s: $took ms" [ $took -lt 1500 ]
+  check_up_time
   claim "up of the same name is refused" bash -c '! "$0" up --name "$1" 2>/dev/null' "$lab" "${name}b"
   for place in host wire srv web; do
     # Not by inside(): $! must be the sleep itself, which lab's last exec becomes.
