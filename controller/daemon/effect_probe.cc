@@ -205,6 +205,7 @@ Result<Look> EffectProbe::look(const Snapshot& snapshot, MonotonicTime now) {
          .weight = state.footprint.weight,
          .moved = {usage->second.transmitted.count + usage->second.received.count},
          .elephants = state.footprint.elephants,
+         .by_elephants = usage->second.by_elephants,
          .tcp = tcp[state.workload.id],
          .rtt = rtt[state.workload.id],
          .rtt_one_in = rtt_one_in_});

@@ -369,7 +369,7 @@ void Observer::read_flows(MonotonicTime now) {
   auto flows = table_.flows();
   if (!flows) return;
   flows_ = std::move(*flows);
-  flows_of_ = count_flows(flows_, rules_.prove);
+  flows_of_ = count_flows(flows_, rules_.prove, rules_.elephant_calm);
   flows_read_at_ = now;
   elephants_changed_ = false;
 }

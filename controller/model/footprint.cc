@@ -41,13 +41,15 @@ bool is_busy(Weight weight) { return weight == Weight::heavy || weight == Weight
 
 }  // namespace
 
-std::map<WorkloadId, FlowCounts> count_flows(std::span<const Flow> flows, nanoseconds prove) {
+std::map<WorkloadId, FlowCounts> count_flows(std::span<const Flow> flows, nanoseconds prove,
+                                             nanoseconds calm) {
   std::map<WorkloadId, FlowCounts> counts;
   for (const Flow& flow : flows) {
     FlowCounts& of_owner = counts[flow.owner];
-    if (flow.elephant)
+    // The kernel looks at a flow when it moves; one that is silent for so long is none any more.
+    if (flow.elephant && flow.idle < calm)
       ++of_owner.elephants;
-    else if (!flow.fast && flow.age >= prove && flow.idle < kSlowFlowActive)
+    else if (!flow.elephant && !flow.fast && flow.age >= prove && flow.idle < kSlowFlowActive)
       ++of_owner.slow;
   }
   return counts;

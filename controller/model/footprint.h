@@ -37,7 +37,9 @@ struct FlowCounts {
 /// As long as from one reading to the next; not since the last one, which somebody may have asked
 /// for just before.
 inline constexpr seconds kSlowFlowActive{2};
-std::map<WorkloadId, FlowCounts> count_flows(std::span<const Flow> flows, nanoseconds prove);
+/// `calm`: an elephant that was silent for so long is none any more.
+std::map<WorkloadId, FlowCounts> count_flows(std::span<const Flow> flows, nanoseconds prove,
+                                             nanoseconds calm);
 
 struct FootprintRules {
   std::optional<BitRate> heavy;  ///< of both directions together; none: only elephants decide

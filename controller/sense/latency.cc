@@ -289,7 +289,8 @@ Result<LatencyReading> LatencySensor::read() const {
   auto done = rows_.for_each([&](const ankus_latency_key& key, const ankus_latency_row& row) {
     if (key.segment >= ANKUS_SEGMENTS) return;
     SegmentLatency segment = segment_of(key, row);
-    if (segment.coverage.packets != 0) reading.segments.push_back(std::move(segment));
+    if (segment.coverage.packets != 0 || segment.dropped != 0)
+      reading.segments.push_back(std::move(segment));
   });
   if (!done) return std::unexpected(done.error());
   if (done = add_unmeasured(reading.segments); !done) return std::unexpected(done.error());

@@ -186,15 +186,6 @@ bool mean_fell(std::span<const double> before, std::span<const double> after, do
          student_quantile(1 - risk, std::max(1, static_cast<int>(freedom)));
 }
 
-bool rate_rose(std::uint64_t before, nanoseconds time_before, std::uint64_t after,
-               nanoseconds time_after, double risk) {
-  if (after == 0 || time_before <= nanoseconds::zero() || time_after <= nanoseconds::zero())
-    return false;
-  const auto b = static_cast<double>(time_before.count()),
-             a = static_cast<double>(time_after.count());
-  return after > binomial_quantile(before + after, a / (a + b), 1 - risk);
-}
-
 double normal_quantile(double share) {
   double low = -40, high = 40;
   for (int i = 0; i < 80; ++i) {

@@ -45,11 +45,6 @@ Lead lead_of_slower(std::span<const Histogram> before, std::span<const Histogram
 /// Whether the mean of `after` is below that of `before` beyond chance (Welch's t-test, one-sided).
 bool mean_fell(std::span<const double> before, std::span<const double> after, double risk);
 
-/// Whether events became more frequent beyond chance: `after` in `time_after` against `before` in
-/// `time_before`, as counts of a Poisson process (binomial test given their sum).
-bool rate_rose(std::uint64_t before, nanoseconds time_before, std::uint64_t after,
-               nanoseconds time_after, double risk);
-
 // The quantiles behind them: of the normal distribution, of Student's t, and of the binomial one
 // (the least k with P(X <= k) >= share).
 double normal_quantile(double share);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 #include <span>
 
 #include "base/text.h"
@@ -37,6 +38,11 @@ class Look {
     const double rate =
         static_cast<double>(*events) / std::chrono::duration<double>(window_.length).count();
     answer(name, rate_text(rate), rate >= least, rate_text(least));
+  }
+  void count(std::string_view name, const std::optional<std::vector<std::uint64_t>>& slices,
+             std::uint64_t least) {
+    if (!slices) return unknown(name);
+    count(name, std::accumulate(slices->begin(), slices->end(), std::uint64_t{0}), least);
   }
   void time(std::string_view name, const std::optional<nanoseconds>& value, nanoseconds least) {
     if (!value) return unknown(name);

@@ -33,8 +33,8 @@ struct SegmentSamples {
   std::string name;  ///< the two points: "qdisc to uplink"; the same text before and after
   SegmentKind kind = SegmentKind::out;
   std::vector<Histogram> slices;
-  Coverage coverage;       ///< of the whole window
-  std::uint64_t lost = 0;  ///< packets of the window that were dropped on the way, not in `slices`
+  Coverage coverage;                ///< of the whole window
+  std::vector<std::uint64_t> lost;  ///< dropped by a queue on the way, slice by slice; not above
 
   bool operator==(const SegmentSamples&) const = default;
 };
@@ -66,9 +66,8 @@ struct HeavySlice {
   nanoseconds length = seconds(1);
   Bytes moved;
   std::uint64_t timeouts = 0;  ///< retransmission timeouts
-  /// It wanted to send: connections that are elephants are open, or were and are held back, and
-  /// (where it can be known) their socket or their class had something waiting. A slice without is
-  /// not compared.
+  /// It wanted to send: its elephants moved something, or there were some that are held back. A
+  /// slice without is not compared.
   bool wanting = true;
 
   bool operator==(const HeavySlice&) const = default;
@@ -89,9 +88,10 @@ struct HeavySamples {
 /// What the host's own counters say of one window: growth, unless said otherwise. None: nobody
 /// could read it, which is not the same as 0.
 struct HostCounters {
-  std::optional<std::uint64_t> softnet_drops;     ///< /proc/net/softnet_stat, second column
-  std::optional<std::uint64_t> softnet_squeezes;  ///< third column: the budget was used up
-  std::optional<std::uint64_t> qdisc_drops;       ///< of the devices concerned
+  /// /proc/net/softnet_stat, second column; slice by slice.
+  std::optional<std::vector<std::uint64_t>> softnet_drops;
+  std::optional<std::vector<std::uint64_t>> softnet_squeezes;  ///< third: the budget was used up
+  std::optional<std::uint64_t> qdisc_drops;                    ///< of the devices concerned
   std::optional<nanoseconds>
       qdisc_backlog;  ///< median of what was seen, as time at the link's rate
   std::optional<std::uint64_t> queue_drops;  ///< the uplinks' NICs had no room (rx_missed, rx_fifo)

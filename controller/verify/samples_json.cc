@@ -73,8 +73,8 @@ json host_json(const HostCounters& host) {
   const auto share = [&](const char* key, const std::optional<Share>& value) {
     if (value) object[key] = value->of_one;
   };
-  count("softnet_drops", host.softnet_drops);
-  count("softnet_squeezes", host.softnet_squeezes);
+  if (host.softnet_drops) object["softnet_drops"] = *host.softnet_drops;
+  if (host.softnet_squeezes) object["softnet_squeezes"] = *host.softnet_squeezes;
   count("qdisc_drops", host.qdisc_drops);
   if (host.qdisc_backlog) object["qdisc_backlog_ns"] = host.qdisc_backlog->count();
   count("queue_drops", host.queue_drops);
@@ -83,6 +83,12 @@ json host_json(const HostCounters& host) {
   share("most_softirq", host.most_softirq);
   share("memory_stall", host.memory_stall);
   return object;
+}
+
+std::uint64_t count_from(const json& number, const std::string& where, std::string& error) {
+  if (number.is_number_unsigned()) return number.get<std::uint64_t>();
+  if (error.empty()) error = "samples: " + where + " is not a whole number";
+  return 0;
 }
 
 /// Reads one object's keys; remembers the first thing that was wrong.
@@ -144,6 +150,9 @@ class Reader {
   void maybe(const char* key, std::optional<std::uint64_t>& into) {
     if (has(key)) whole(key, into.emplace());
   }
+  void maybe(const char* key, std::optional<std::vector<std::uint64_t>>& into) {
+    if (has(key)) list(key, into.emplace(), count_from);
+  }
   void maybe(const char* key, std::optional<Share>& into) {
     const json* found = has(key) ? find(key) : nullptr;
     if (found == nullptr) return;
@@ -200,7 +209,7 @@ SegmentSamples segment_from(const json& object, const std::string& where, std::s
   reader.list("slices", segment.slices, histogram_from);
   reader.whole("measured", segment.coverage.measured);
   reader.whole("packets", segment.coverage.packets);
-  reader.whole("lost", segment.lost);
+  reader.list("lost", segment.lost, count_from);
   return segment;
 }
 
@@ -212,12 +221,6 @@ TcpHealth tcp_from(const json& object, const std::string& where, std::string& er
   reader.whole("timeouts", tcp.timeouts);
   reader.whole("bytes_delivered", tcp.bytes_delivered);
   return tcp;
-}
-
-std::uint64_t count_from(const json& number, const std::string& where, std::string& error) {
-  if (number.is_number_unsigned()) return number.get<std::uint64_t>();
-  if (error.empty()) error = "samples: " + where + " is not a whole number";
-  return 0;
 }
 
 LightSamples light_from(const json& object, const std::string& where, std::string& error) {

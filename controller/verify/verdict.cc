@@ -6,6 +6,9 @@
 #include <cmath>
 #include <cstdio>
 #include <iterator>
+#include <limits>
+#include <map>
+#include <set>
 
 #include "base/text.h"
 #include "verify/distribution.h"
@@ -367,8 +370,10 @@ double sum_of(const std::vector<double>& values) {
   return mean_of(values) * static_cast<double>(values.size());
 }
 
-/// Events that come in swarms are compared slice by slice: a single swarm is no rise.
-bool swarms_rose(const std::vector<double>& before, const std::vector<double>& after) {
+/// Events that come in swarms are compared slice by slice: a single swarm is no rise. What was not
+/// there before to count them had none.
+bool swarms_rose(std::vector<double> before, const std::vector<double>& after) {
+  if (before.empty()) before.resize(after.size());
   return sum_of(after) >= static_cast<double>(kGuardLeast) &&
          mean_of(after) >= mean_of(before) * static_cast<double>(kGuardTimes) &&
          mean_fell(after, before, kGuardRisk);
@@ -385,18 +390,30 @@ Part lost(const LightSamples& light) {
   Part part;
   for (const SegmentSamples& segment : light.segments)
     if (is_on_host(segment.kind)) {
-      part.bad += segment.lost;
+      for (const std::uint64_t count : segment.lost) part.bad += count;
       part.all = std::max(part.all, total(pooled(segment)));
     }
   part.all += part.bad;
   return part;
 }
+std::vector<double> repeated_by_slice(const LightSamples& light) {
+  return {light.repeated.begin(), light.repeated.end()};
+}
+std::vector<double> lost_by_slice(const LightSamples& light) {
+  std::vector<double> sums;
+  for (const SegmentSamples& segment : light.segments) {
+    if (!is_on_host(segment.kind)) continue;
+    sums.resize(std::max(sums.size(), segment.lost.size()));
+    for (std::size_t i = 0; i < segment.lost.size(); ++i)
+      sums[i] += static_cast<double>(segment.lost[i]);
+  }
+  return sums;
+}
 /// Half of what would be a veto by itself, and beyond chance: packets sent again are the network's
 /// doing, never the other side's application's.
 bool half_starved(const LightSamples& before, const LightSamples& after) {
-  const std::vector<double> was(before.repeated.begin(), before.repeated.end()),
-      is(after.repeated.begin(), after.repeated.end());
-  return repeated(after).share() >= kStarved / 2 && swarms_rose(was, is);
+  return repeated(after).share() >= kStarved / 2 &&
+         swarms_rose(repeated_by_slice(before), repeated_by_slice(after));
 }
 
 /// A round trip ends with the other side's answer, which carries the acknowledgement: by itself it
@@ -508,23 +525,52 @@ Background background_of(const std::vector<Comparison>& control) {
           .slower = std::max(1.0, movement(Effect::harmed))};
 }
 
-/// Bytes per second of all heavy workloads together, of each slice in which one wanted to send.
-std::vector<double> heavy_rates(const Samples& window) {
-  std::size_t slices = 0;
-  for (const HeavySamples& heavy : window.heavy) slices = std::max(slices, heavy.slices.size());
+/// Bytes per second of these heavy workloads together, of each slice in which all wanted to send.
+std::vector<double> rates_of(const Samples& window, const std::set<WorkloadId>& workloads) {
+  std::vector<const HeavySamples*> chosen;
+  for (const HeavySamples& heavy : window.heavy)
+    if (workloads.contains(heavy.workload)) chosen.push_back(&heavy);
+  std::size_t slices = std::numeric_limits<std::size_t>::max();
+  for (const HeavySamples* heavy : chosen) slices = std::min(slices, heavy->slices.size());
   std::vector<double> rates;
-  for (std::size_t i = 0; i < slices; ++i) {
+  for (std::size_t i = 0; i < slices && !chosen.empty(); ++i) {
+    const bool all_want = std::ranges::all_of(chosen, [&](const HeavySamples* heavy) {
+      return heavy->slices[i].wanting && heavy->slices[i].length > nanoseconds::zero();
+    });
+    if (!all_want) continue;
     double rate = 0;
-    bool wanting = false;
-    for (const HeavySamples& heavy : window.heavy) {
-      if (i >= heavy.slices.size() || heavy.slices[i].length <= nanoseconds::zero()) continue;
-      const HeavySlice& slice = heavy.slices[i];
-      rate += static_cast<double>(slice.moved.count) / seconds_of(slice.length);
-      wanting |= slice.wanting;
-    }
-    if (wanting) rates.push_back(rate);
+    for (const HeavySamples* heavy : chosen)
+      rate +=
+          static_cast<double>(heavy->slices[i].moved.count) / seconds_of(heavy->slices[i].length);
+    rates.push_back(rate);
   }
   return rates;
+}
+
+/// Comparable: of those that wanted to send before and after. That one has ended is no loss, nor
+/// does it make up for what another loses.
+struct HeavyRates {
+  std::vector<double> before, after;
+};
+HeavyRates heavy_rates(const Samples& before, const Samples& after) {
+  std::map<WorkloadId, std::size_t> wanted;  // slices, in the window with fewer of them
+  for (const HeavySamples& heavy : before.heavy) {
+    const auto later = std::ranges::find(after.heavy, heavy.workload, &HeavySamples::workload);
+    if (later == after.heavy.end()) continue;
+    wanted[heavy.workload] = static_cast<std::size_t>(
+        std::min(std::ranges::count_if(heavy.slices, &HeavySlice::wanting),
+                 std::ranges::count_if(later->slices, &HeavySlice::wanting)));
+  }
+  std::set<WorkloadId> chosen;
+  for (const auto& [workload, slices] : wanted)
+    if (slices >= kLeastSlices) chosen.insert(workload);
+  while (!chosen.empty()) {
+    HeavyRates rates{.before = rates_of(before, chosen), .after = rates_of(after, chosen)};
+    if (rates.before.size() >= kLeastSlices && rates.after.size() >= kLeastSlices) return rates;
+    // They do not want at the same time: without the one that wants least.
+    chosen.erase(std::ranges::min_element(chosen, {}, [&](WorkloadId id) { return wanted[id]; }));
+  }
+  return {};
 }
 
 /// Bytes per second of everything that was sampled.
@@ -535,16 +581,6 @@ double load_of(const Samples& window) {
   for (const HeavySamples& heavy : window.heavy)
     for (const HeavySlice& slice : heavy.slices) bytes += static_cast<double>(slice.moved.count);
   return window.length > nanoseconds::zero() ? bytes / seconds_of(window.length) : 0;
-}
-
-bool guard_rose(std::uint64_t before, nanoseconds time_before, std::uint64_t after,
-                nanoseconds time_after) {
-  if (time_before <= nanoseconds::zero() || time_after <= nanoseconds::zero()) return false;
-  const double expected =
-      static_cast<double>(before) * seconds_of(time_after) / seconds_of(time_before);
-  return after >= kGuardLeast &&
-         static_cast<double>(after) >= expected * static_cast<double>(kGuardTimes) &&
-         rate_rose(before, time_before, after, time_after, kGuardRisk);
 }
 
 /// Of all heavy workloads together, in each slice.
@@ -558,56 +594,88 @@ std::vector<double> heavy_timeouts(const Samples& window) {
   return sums;
 }
 
-bool starved(const Part& before, const Part& after) {
-  return after.bad >= kGuardLeast && after.share() >= kStarved &&
-         after.share() >= before.share() * static_cast<double>(kGuardTimes);
+std::string times_rule(const std::string& what) {
+  return what + " " + std::to_string(kGuardTimes) + " times";
+}
+std::string in_window(double count, const Samples& window) {
+  return std::to_string(std::llround(count)) + " in " + to_text(window.length);
 }
 
-std::vector<Finding> vetoes_of(const Samples& before, const Samples& after,
-                               const VerifyRule& rule) {
-  std::vector<Finding> vetoes;
-  const std::string times = " " + std::to_string(kGuardTimes) + " times";
-  const std::vector<double> was = heavy_rates(before), is = heavy_rates(after);
-  if (was.size() >= kLeastSlices && is.size() >= kLeastSlices &&
-      mean_of(is) < mean_of(was) * (1 - rule.veto.of_one) && mean_fell(was, is, kGuardRisk))
+void add_heavy_vetoes(const Samples& before, const Samples& after, const VerifyRule& rule,
+                      std::vector<Finding>& vetoes) {
+  const auto [was, is] = heavy_rates(before, after);
+  if (was.empty()) return;
+  if (mean_of(is) < mean_of(was) * (1 - rule.veto.of_one) && mean_fell(was, is, kGuardRisk))
     vetoes.push_back({.rule = "heavy throughput -" + to_text(rule.veto),
                       .numbers = measured(mean_of(was)) + " before, " + measured(mean_of(is)) +
                                  " after, in the seconds in which it wanted to send"});
-  const std::vector<double> stops_before = heavy_timeouts(before),
-                            stops_after = heavy_timeouts(after);
-  const auto in = [](std::uint64_t count, nanoseconds length) {
-    return std::to_string(count) + " in " + to_text(length);
-  };
-  const auto whole = [](double count) { return static_cast<std::uint64_t>(std::llround(count)); };
   // A rise of timeouts that costs nothing is no harm: shorter queues drop sooner.
-  const bool costs = mean_of(is) < mean_of(was) * (1 - rule.veto.of_one / 2);
-  if (costs && swarms_rose(stops_before, stops_after))
-    vetoes.push_back({.rule = "heavy retransmission timeouts" + times,
-                      .numbers = in(whole(sum_of(stops_before)), before.length) + " before, " +
-                                 in(whole(sum_of(stops_after)), after.length) + " after"});
+  if (mean_of(is) >= mean_of(was) * (1 - rule.veto.of_one / 2)) return;
+  const std::vector<double> stopped = heavy_timeouts(before), stops = heavy_timeouts(after);
+  if (swarms_rose(stopped, stops))
+    vetoes.push_back({.rule = times_rule("heavy retransmission timeouts"),
+                      .numbers = in_window(sum_of(stopped), before) + " before, " +
+                                 in_window(sum_of(stops), after) + " after"});
+}
+
+/// One kind of trouble of a light workload.
+struct Starving {
+  const char* what;
+  Part (*part)(const LightSamples&);
+  std::vector<double> (*by_slice)(const LightSamples&);
+};
+constexpr Starving kStarving[] = {{"packets sent again", repeated, repeated_by_slice},
+                                  {"packets lost on the path", lost, lost_by_slice}};
+
+/// There is a place on this host that hardly any of its packets has passed. TCP then tries again
+/// ever more seldom, which looks like few swarms.
+bool is_blocked(const LightSamples& light) {
+  constexpr std::uint64_t kHardlyAny = 10;  // one in so many
+  return std::ranges::any_of(light.segments, [](const SegmentSamples& segment) {
+    std::uint64_t came = segment.coverage.packets;
+    for (const std::uint64_t count : segment.lost) came += count;
+    return is_on_host(segment.kind) && came > total(pooled(segment)) * kHardlyAny;
+  });
+}
+
+void add_light_vetoes(const Samples& before, const Samples& after, std::vector<Finding>& vetoes) {
   for (const LightSamples& light : after.watched) {
     const LightSamples* earlier = find(before.watched, light.workload);
     if (earlier == nullptr) continue;
-    for (const auto& [what, part] :
-         {std::pair<const char*, Part (*)(const LightSamples&)>{"packets sent again", repeated},
-          std::pair<const char*, Part (*)(const LightSamples&)>{"packets lost on the path", lost}})
-      if (const Part old = part(*earlier), now = part(light); starved(old, now))
-        vetoes.push_back({.rule = "light " + std::string(what) + times,
+    for (const Starving& kind : kStarving) {
+      const Part old = kind.part(*earlier), now = kind.part(light);
+      if (now.bad >= kGuardLeast && now.share() >= kStarved &&
+          now.share() >= old.share() * static_cast<double>(kGuardTimes) &&
+          (is_blocked(light) || swarms_rose(kind.by_slice(*earlier), kind.by_slice(light))))
+        vetoes.push_back({.rule = times_rule("light " + std::string(kind.what)),
                           .numbers = light.name + ": " + percent(old.share()) + " before, " +
                                      percent(now.share()) + " after"});
+    }
   }
-  const auto guard = [&](std::string rule_text, const std::optional<std::uint64_t>& count_before,
-                         const std::optional<std::uint64_t>& count_after) {
-    if (count_before && count_after &&
-        guard_rose(*count_before, before.length, *count_after, after.length))
-      vetoes.push_back({.rule = std::move(rule_text) + times,
-                        .numbers = in(*count_before, before.length) + " before, " +
-                                   in(*count_after, after.length) + " after"});
+}
+
+void add_host_vetoes(const Samples& before, const Samples& after, std::vector<Finding>& vetoes) {
+  using Slices = std::optional<std::vector<std::uint64_t>>;
+  const auto guard = [&](const std::string& what, const Slices& old, const Slices& now) {
+    if (!old || !now) return;
+    const std::vector<double> had(old->begin(), old->end()), has(now->begin(), now->end());
+    if (swarms_rose(had, has))
+      vetoes.push_back({.rule = times_rule(what),
+                        .numbers = in_window(sum_of(had), before) + " before, " +
+                                   in_window(sum_of(has), after) + " after"});
   };
   guard("packets dropped before the stack (softnet)", before.host.softnet_drops,
         after.host.softnet_drops);
   guard("softirq out of its budget (squeezes)", before.host.softnet_squeezes,
         after.host.softnet_squeezes);
+}
+
+std::vector<Finding> vetoes_of(const Samples& before, const Samples& after,
+                               const VerifyRule& rule) {
+  std::vector<Finding> vetoes;
+  add_heavy_vetoes(before, after, rule, vetoes);
+  add_light_vetoes(before, after, vetoes);
+  add_host_vetoes(before, after, vetoes);
   return vetoes;
 }
 

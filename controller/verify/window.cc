@@ -65,7 +65,7 @@ SegmentSamples segment_samples(const std::vector<Look>& looks, const Row& row) {
     samples.coverage +=
         Coverage{.measured = growth(later->coverage.measured, earlier->coverage.measured),
                  .packets = growth(later->coverage.packets, earlier->coverage.packets)};
-    samples.lost += growth(later->dropped, earlier->dropped);
+    samples.lost.push_back(growth(later->dropped, earlier->dropped));
   }
   return samples;
 }
@@ -94,6 +94,18 @@ SegmentSamples round_trips_at_tap(const std::vector<Look>& looks, WorkloadId wor
   samples.name = kRoundTrip;
   samples.kind = SegmentKind::round_trip;
   return samples;
+}
+
+/// None if one look could not tell.
+std::optional<std::vector<std::uint64_t>> by_slice(
+    const std::vector<Look>& looks, std::optional<std::uint64_t> HostTotals::* counter) {
+  std::vector<std::uint64_t> slices;
+  for (std::size_t i = 1; i < looks.size(); ++i) {
+    const auto grown = growth(looks[i].host.*counter, looks[i - 1].host.*counter);
+    if (!grown) return std::nullopt;
+    slices.push_back(*grown);
+  }
+  return slices;
 }
 
 /// The network holds it back: it sends a twentieth again.
@@ -166,8 +178,10 @@ Samples SampleWindow::samples() const {
       const WorkloadTotals* later = totals_of(looks_[i], now.workload);
       const WorkloadTotals* earlier = totals_of(looks_[i - 1], now.workload);
       if (later == nullptr || earlier == nullptr) continue;
-      // An elephant that is throttled to death soon counts as a mouse, and wants as before.
-      const bool wanting = (later->elephants > 0 && earlier->elephants > 0) ||
+      // One that is over counts for seconds to come, and wants nothing. One that is throttled to
+      // death soon counts as a mouse, and wants as before.
+      const bool moves = growth(later->by_elephants.count, earlier->by_elephants.count) > 0;
+      const bool wanting = (moves && later->elephants > 0 && earlier->elephants > 0) ||
                            (then->elephants > 0 && held_back(later->tcp, earlier->tcp));
       heavy.slices.push_back({.length = looks_[i].at - looks_[i - 1].at,
                               .moved = {growth(later->moved.count, earlier->moved.count)},
@@ -187,15 +201,14 @@ Samples SampleWindow::samples() const {
     if (i > 0 && host.most_softirq) most_softirq.push_back(*host.most_softirq);
   }
   const auto stalled = growth(last.host.memory_stalled, first.host.memory_stalled);
-  samples.host = {
-      .softnet_drops = growth(last.host.softnet_drops, first.host.softnet_drops),
-      .softnet_squeezes = growth(last.host.softnet_squeezes, first.host.softnet_squeezes),
-      .qdisc_drops = growth(last.host.qdisc_drops, first.host.qdisc_drops),
-      .qdisc_backlog = median(std::move(backlogs)),
-      .queue_drops = growth(last.host.queue_drops, first.host.queue_drops),
-      .cpu_busy = median(std::move(busy)),
-      .cpu_softirq = median(std::move(softirq)),
-      .most_softirq = median(std::move(most_softirq))};
+  samples.host = {.softnet_drops = by_slice(looks_, &HostTotals::softnet_drops),
+                  .softnet_squeezes = by_slice(looks_, &HostTotals::softnet_squeezes),
+                  .qdisc_drops = growth(last.host.qdisc_drops, first.host.qdisc_drops),
+                  .qdisc_backlog = median(std::move(backlogs)),
+                  .queue_drops = growth(last.host.queue_drops, first.host.queue_drops),
+                  .cpu_busy = median(std::move(busy)),
+                  .cpu_softirq = median(std::move(softirq)),
+                  .most_softirq = median(std::move(most_softirq))};
   if (stalled && samples.length > nanoseconds(0))
     samples.host.memory_stall =
         Share{static_cast<double>(stalled->count()) / static_cast<double>(samples.length.count())};

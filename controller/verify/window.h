@@ -19,6 +19,7 @@ struct WorkloadTotals {
   Weight weight = Weight::unknown;
   Bytes moved;
   std::uint32_t elephants = 0;  ///< open now
+  Bytes by_elephants;           ///< of what was moved
   TcpHealth tcp;
   Histogram rtt;                 ///< TCP's round trips, as far as they were sampled
   std::uint32_t rtt_one_in = 1;  ///< of so many packets one tells of its round trip now

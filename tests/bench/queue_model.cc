@@ -141,8 +141,10 @@ class Model {
                                        {"uplink to socket", SegmentKind::in},
                                        {"socket to read", SegmentKind::application},
                                        {"round trip", SegmentKind::round_trip}})
-        light.segments.push_back(
-            {.name = name, .kind = kind, .slices = std::vector<Histogram>(slices)});
+        light.segments.push_back({.name = name,
+                                  .kind = kind,
+                                  .slices = std::vector<Histogram>(slices),
+                                  .lost = std::vector<std::uint64_t>(slices)});
       (workloads_[w].mice.by_the_uplink ? window.watched : window.control).push_back(light);
     }
     if (!flows_.empty()) {
@@ -175,7 +177,9 @@ class Model {
     SegmentSamples& samples = light(*window, workload)->segments[segment];
     samples.slices[slice].add(value);
     ++samples.coverage.measured;
-    ++samples.coverage.packets;
+    // Those of the queue are counted as they come: some never leave it.
+    if (segment != 0 || samples.coverage.packets < samples.coverage.measured)
+      ++samples.coverage.packets;
   }
   void measure_elephant(nanoseconds value) {
     std::size_t slice = 0;
@@ -195,7 +199,8 @@ class Model {
     samples.tcp.retransmits += again;
     samples.repeated[slice] += again;
     samples.tcp.timeouts += timeout;
-    samples.segments[0].lost += lost;
+    samples.segments[0].lost[slice] += lost ? 1 : 0;
+    samples.segments[0].coverage.packets += lost ? 0 : 1;
     if (!lost) samples.moved.count += workloads_[workload].mice.packet_bytes * 2;
   }
   void count_elephant(unsigned moved, bool timeout) {

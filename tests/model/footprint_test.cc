@@ -227,9 +227,10 @@ TEST(Flows, CountBySpeedAgeAndWhetherTheyAreAtWork) {
       {.owner = 1, .fast = true, .age = seconds(9)},
       {.owner = 2, .fast = true, .elephant = true, .age = seconds(9)},
       {.owner = 2, .elephant = true, .age = seconds(9), .idle = seconds(3)},
+      {.owner = 2, .elephant = true, .age = seconds(99), .idle = seconds(5)},  // is over
   };
   const std::map<WorkloadId, FlowCounts> expected = {{1, {.slow = 1}}, {2, {.elephants = 2}}};
-  EXPECT_EQ(count_flows(flows, prove), expected);
+  EXPECT_EQ(count_flows(flows, prove, seconds(5)), expected);
 }
 
 }  // namespace

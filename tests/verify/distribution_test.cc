@@ -103,12 +103,5 @@ TEST(Distribution, AFallOfTheMeanNeedsMoreThanNoise) {
   EXPECT_FALSE(mean_fell(high, {}, 0.001));
 }
 
-TEST(Distribution, ARateThatRoseByChanceHasNotRisen) {
-  EXPECT_FALSE(rate_rose(10, seconds(10), 14, seconds(10), 0.001));
-  EXPECT_TRUE(rate_rose(10, seconds(10), 60, seconds(10), 0.001));
-  EXPECT_FALSE(rate_rose(10, seconds(1), 60, seconds(10), 0.001));  // the same rate, in fact less
-  EXPECT_FALSE(rate_rose(0, seconds(10), 0, seconds(10), 0.001));
-}
-
 }  // namespace
 }  // namespace ankus

@@ -18,8 +18,8 @@ using testing::IsEmpty;
 /// A quiet host of which everything is known.
 Samples quiet() {
   Samples window = window_of({light_of(1, microseconds(10))});
-  window.host = {.softnet_drops = 0,
-                 .softnet_squeezes = 3,
+  window.host = {.softnet_drops = std::vector<std::uint64_t>{0, 0},
+                 .softnet_squeezes = std::vector<std::uint64_t>{2, 1},
                  .qdisc_drops = 0,
                  .qdisc_backlog = microseconds(20),
                  .queue_drops = 0,
@@ -48,7 +48,7 @@ TEST(Gate, EachSignOpensItForItsOwnLeverOnly) {
   EXPECT_TRUE(gate(window, Lever::bandwidth, {}).open);
   EXPECT_FALSE(gate(window, Lever::receive, {}).open);
   window = quiet();
-  window.host.softnet_squeezes = 5000;
+  window.host.softnet_squeezes = {2000, 3000};
   EXPECT_FALSE(gate(window, Lever::bandwidth, {}).open);
   EXPECT_TRUE(gate(window, Lever::receive, {}).open);
   EXPECT_TRUE(gate(window, Lever::cpus, {}).open);
@@ -100,7 +100,7 @@ TEST(Gate, WaitingForTheApplicationIsNoSign) {
 
 TEST(Gate, ACpuBusyWithSomethingElseIsNotTheNetworksTrouble) {
   Samples window = quiet();
-  window.host.softnet_squeezes = 5000;
+  window.host.softnet_squeezes = {2000, 3000};
   window.host.cpu_busy = Share{0.99};
   window.host.cpu_softirq = Share{0.1};
   const GateAnswer answer = gate(window, Lever::receive, {});

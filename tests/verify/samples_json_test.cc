@@ -16,7 +16,7 @@ using testing::HasSubstr;
 Samples full() {
   Samples samples = window_of({light_of(1, milliseconds(2))}, {heavy_of(1'000'000)});
   samples.control = {light_of(9, milliseconds(1))};
-  samples.watched.front().segments.front().lost = 4;
+  samples.watched.front().segments.front().lost = {0, 4, 0};
   samples.watched.front().tcp = {
       .packets_sent = 10, .retransmits = 2, .timeouts = 1, .bytes_delivered = 999};
   samples.watched.front().repeated = {0, 2, 0};
@@ -26,8 +26,8 @@ Samples full() {
   samples.heavy.front().segments = {segment_of("qdisc", slices_of({}, milliseconds(3), 40))};
   samples.heavy.front().slices[2].wanting = false;
   samples.heavy.front().slices[3].timeouts = 7;
-  samples.host = {.softnet_drops = 1,
-                  .softnet_squeezes = 2,
+  samples.host = {.softnet_drops = std::vector<std::uint64_t>{1, 0},
+                  .softnet_squeezes = std::vector<std::uint64_t>{2, 0},
                   .qdisc_drops = 3,
                   .qdisc_backlog = milliseconds(4),
                   .queue_drops = 5,

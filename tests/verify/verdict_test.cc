@@ -84,6 +84,25 @@ TEST(Verdict, ElephantsThatStoppedByThemselvesAreNoVetoAndNoCredit) {
   EXPECT_THAT(verdict.reason, HasSubstr("there was less traffic"));
 }
 
+TEST(Verdict, OneOfTwoElephantsThatStopsByItselfIsNoVeto) {
+  HeavySamples goes_on = heavy_of(kFull / 2), stops = heavy_of(kFull / 2);
+  goes_on.workload = 101;
+  const Samples before = window_of({light_of(1, milliseconds(10))}, {goes_on, stops});
+  for (std::size_t i = 0; i < 10; ++i) {  // after none to all of its seconds
+    HeavySamples stopped = stops;
+    for (std::size_t later = i; later < 10; ++later)
+      stopped.slices[later] = {.moved = {0}, .wanting = false};
+    const Verdict verdict =
+        judge(before, window_of({light_of(1, microseconds(100))}, {goes_on, stopped}), {});
+    EXPECT_THAT(verdict.vetoes, IsEmpty()) << i;
+  }
+  // What the other one loses is seen all the same.
+  for (HeavySlice& slice : goes_on.slices) slice.moved.count /= 10;
+  for (HeavySlice& slice : stops.slices) slice = {.moved = {0}, .wanting = false};
+  EXPECT_EQ(judge(before, window_of({light_of(1, microseconds(100))}, {goes_on, stops}), {}).effect,
+            Effect::harmed);
+}
+
 TEST(Verdict, MoreTrafficIsNotChargedToTheAction) {
   const Verdict verdict = judge(window_of({light_of(1, microseconds(100))}, {heavy_of(kFull / 4)}),
                                 window_of({light_of(1, milliseconds(10))}, {heavy_of(kFull)}), {});
@@ -294,6 +313,7 @@ TEST(Verdict, AWorkloadThatFellSilentLeavesNothingToCredit) {
 TEST(Verdict, AStarvedWorkloadIsHarmedEvenIfNothingArrivesToBeMeasured) {
   Samples after = window_of({light_of(1, milliseconds(10), 0)});
   after.watched.front().tcp = {.packets_sent = 40, .retransmits = 38, .timeouts = 38};
+  after.watched.front().repeated = {4, 4, 4, 4, 4, 4, 4, 4, 3, 3};
   const Verdict verdict = judge(window_of({light_of(1, milliseconds(10))}), after, {});
   EXPECT_EQ(verdict.effect, Effect::harmed);
   EXPECT_THAT(verdict.reason, HasSubstr("packets sent again"));
@@ -301,19 +321,50 @@ TEST(Verdict, AStarvedWorkloadIsHarmedEvenIfNothingArrivesToBeMeasured) {
 
 TEST(Verdict, PacketsLostOnThePathAreHarmThoughTheOthersAreQuick) {
   Samples after = window_of({light_of(1, microseconds(100))});
-  after.watched.front().segments.front().lost = 600;
+  std::vector<std::uint64_t>& lost = after.watched.front().segments.front().lost;
+  lost.assign(10, 60);
   EXPECT_EQ(judge(window_of({light_of(1, milliseconds(10))}), after, {}).effect, Effect::harmed);
+  lost = {0, 0, 0, 600, 0, 0, 0, 0, 0, 0};
+  EXPECT_EQ(judge(window_of({light_of(1, milliseconds(10))}), after, {}).effect, Effect::helped)
+      << "one hiccup";
+}
+
+TEST(Verdict, AWorkloadNoneOfWhosePacketsPassesIsStarvedHoweverSeldomItTries) {
+  Samples after = window_of({light_of(1, milliseconds(10), 0)});
+  LightSamples& light = after.watched.front();
+  light.tcp = {.packets_sent = 90, .retransmits = 90, .timeouts = 90};
+  light.repeated = {30, 0, 30, 0, 0, 0, 0, 30, 0, 0};
+  light.segments.push_back(segment_of("qdisc to uplink", slices_of({}, milliseconds(1), 40)));
+  EXPECT_NE(judge(window_of({light_of(1, milliseconds(10))}), after, {}).effect, Effect::harmed)
+      << "they leave this host: nobody answers";
+  light.segments.front().slices.assign(10, {});
+  light.segments.front().coverage = {.measured = 0, .packets = 90};
+  EXPECT_EQ(judge(window_of({light_of(1, milliseconds(10))}), after, {}).effect, Effect::harmed);
+}
+
+TEST(Verdict, WhatOneWorkloadSentAgainInOneSecondIsNoVeto) {
+  Samples before = window_of({light_of(1, milliseconds(10)), light_of(2, milliseconds(1), 60)});
+  Samples after = window_of({light_of(1, microseconds(100)), light_of(2, milliseconds(1), 60)});
+  before.watched[1].repeated.resize(10);
+  after.watched[1].repeated = {0, 0, 0, 0, 40, 0, 0, 0, 0, 0};  // its peer started anew
+  after.watched[1].tcp.retransmits = 40;
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::helped);
+  after.watched[1].repeated = {4, 5, 4, 3, 4, 4, 4, 5, 3, 4};
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::harmed);
 }
 
 TEST(Verdict, TheCpuGuardVetoes) {
   Samples before = window_of({light_of(1, milliseconds(10))});
   Samples after = window_of({light_of(1, microseconds(100))});
-  before.host = {.softnet_drops = 2, .softnet_squeezes = 10};
-  after.host = {.softnet_drops = 900, .softnet_squeezes = 11};
+  using Slices = std::vector<std::uint64_t>;
+  before.host = {.softnet_drops = Slices{0, 1, 0, 0, 1, 0, 0, 0, 0, 0},
+                 .softnet_squeezes = Slices(10, 1)};
+  after.host = {.softnet_drops = Slices{90, 80, 100, 90, 90, 95, 85, 90, 90, 90},
+                .softnet_squeezes = Slices(10, 1)};
   EXPECT_EQ(judge(before, after, {}).effect, Effect::harmed);
-  after.host.softnet_drops = 3;
-  EXPECT_EQ(judge(before, after, {}).effect, Effect::helped);
-  after.host.softnet_squeezes = 500;
+  after.host.softnet_drops = Slices{0, 0, 0, 0, 0, 900, 0, 0, 0, 0};
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::helped) << "one burst";
+  after.host.softnet_squeezes = Slices{50, 40, 60, 50, 50, 50, 55, 45, 50, 50};
   EXPECT_EQ(judge(before, after, {}).effect, Effect::harmed);
 }
 

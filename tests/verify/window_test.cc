@@ -23,7 +23,8 @@ Look look(int second, std::uint64_t packets, nanoseconds each) {
                     .name = "backup",
                     .weight = Weight::heavy,
                     .moved = {static_cast<std::uint64_t>(second) * 1000},
-                    .elephants = 1}};
+                    .elephants = 1,
+                    .by_elephants = {static_cast<std::uint64_t>(second) * 900}}};
   return one;
 }
 
@@ -177,6 +178,31 @@ TEST(SampleWindow, ElephantsHeldToATrickleWantToSendAndThoseThatStoppedDoNot) {
   }
 }
 
+/// The kernel calls it an elephant until its next packet or until it is swept, up to a minute.
+TEST(SampleWindow, AnElephantThatMovesNothingMoreWantsNothing) {
+  SampleWindow window;
+  for (int second = 0; second <= 4; ++second) {
+    Look one = look(second, 10, std::chrono::microseconds(5));
+    one.workloads[1].by_elephants = {static_cast<std::uint64_t>(std::min(second, 2)) * 900};
+    window.add(std::move(one));
+  }
+  std::vector<bool> wanting;
+  const Samples samples = window.samples();
+  for (const HeavySlice& slice : samples.heavy.at(0).slices) wanting.push_back(slice.wanting);
+  EXPECT_EQ(wanting, (std::vector<bool>{true, true, false, false}));
+}
+
+TEST(SampleWindow, WhatTheQueuesDropIsCountedSecondBySecond) {
+  SampleWindow window;
+  for (const std::uint64_t dropped : {5, 5, 9}) {
+    Look one = look(static_cast<int>(window.slices()), 10, std::chrono::microseconds(5));
+    one.at = at(static_cast<int>(dropped));
+    one.latency.segments[0].dropped = dropped;
+    window.add(std::move(one));
+  }
+  EXPECT_EQ(window.samples().watched.at(0).segments.at(0).lost, (std::vector<std::uint64_t>{0, 4}));
+}
+
 TEST(SampleWindow, SaysNothingOfWhoCameMeanwhile) {
   SampleWindow window;
   Look first = look(0, 0, std::chrono::microseconds(1));
@@ -199,7 +225,8 @@ TEST(SampleWindow, CountsTheHostsTroublesAndTellsUnknownFromNone) {
     window.add(std::move(one));
   }
   const HostCounters host = window.samples().host;
-  EXPECT_EQ(host.softnet_drops, 2U);
+  EXPECT_EQ(host.softnet_drops, (std::vector<std::uint64_t>{1, 1}));
+  EXPECT_EQ(host.softnet_squeezes, std::nullopt);
   EXPECT_EQ(host.queue_drops, std::nullopt);
   EXPECT_EQ(host.qdisc_backlog, milliseconds(1));
   EXPECT_EQ(host.most_softirq, Share{0.1});
