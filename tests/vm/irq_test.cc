@@ -16,6 +16,7 @@
 #include "kernel/sysfs.h"
 #include "sense/queues.h"
 #include "vm/any_device.h"
+#include "vm/hardware.h"
 #include "vm/support.h"
 
 namespace ankus {
@@ -54,8 +55,8 @@ class IrqsOnKernel : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!in_the_vm()) GTEST_SKIP() << "needs the VM lab (tests/vm/run): it moves interrupts";
-    if (text_of("/sys/devices/system/cpu/online") != "0-3\n") GTEST_SKIP() << "needs --smp 4";
-    if (if_nametoindex("nic0") == 0) GTEST_SKIP() << "needs --nic KIND";
+    ANKUS_SKIP_WITHOUT("smp4", text_of("/sys/devices/system/cpu/online") == "0-3\n", "--smp 4");
+    ANKUS_SKIP_WITHOUT("nic", if_nametoindex("nic0") != 0, "--nic KIND");
     nic_ = device_named("nic0");
     originals_ = masks();
   }
@@ -263,8 +264,8 @@ TEST_F(IrqsOnKernel, OfADeviceThatWasUnpluggedAreGone) {
 
 TEST(ManagedIrqs, AreTheKernels) {
   if (!in_the_vm()) GTEST_SKIP() << "needs the VM lab (tests/vm/run): it moves interrupts";
-  if (run("grep -l 0x010802 /sys/bus/pci/devices/*/class").output.empty())
-    GTEST_SKIP() << "needs an NVMe disk";
+  ANKUS_SKIP_WITHOUT("nvme", run("grep -ls 0x010802 /sys/bus/pci/devices/*/class").code == 0,
+                     "an NVMe disk");
   ASSERT_EQ(run("modprobe nvme").code, 0);
   const AsNetworkDevice disk("/sys/class/nvme/nvme0/device", "nvme0");
   DeviceIrq queue;

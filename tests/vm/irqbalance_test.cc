@@ -20,6 +20,7 @@
 #include "sense/links.h"
 #include "sense/queues.h"
 #include "sense/topology.h"
+#include "vm/hardware.h"
 #include "vm/support.h"
 
 namespace ankus {
@@ -35,8 +36,9 @@ class IrqbalanceOnKernel : public ::testing::Test {
     const char* given = std::getenv("ANKUS_IRQBALANCE");
     program_ = given != nullptr ? given : "/usr/sbin/irqbalance";
     if (!in_the_vm()) GTEST_SKIP() << "needs the VM lab (tests/vm/run): it moves interrupts";
-    if (access(program_.c_str(), X_OK) != 0) GTEST_SKIP() << "no irqbalance: " << program_;
-    if (if_nametoindex("nic0") == 0) GTEST_SKIP() << "needs --nic KIND";
+    ANKUS_SKIP_WITHOUT("irqbalance", access(program_.c_str(), X_OK) == 0,
+                       "irqbalance (tests/vm/get-irqbalance): " << program_);
+    ANKUS_SKIP_WITHOUT("nic", if_nametoindex("nic0") != 0, "--nic KIND");
     const auto irqs = Sysfs().device_irqs("nic0").value();
     for (const DeviceIrq& irq : irqs) irqs_.push_back(irq.number);
     ASSERT_GE(irqs_.size(), 4u);

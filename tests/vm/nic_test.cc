@@ -19,6 +19,7 @@
 #include "sense/queues.h"
 #include "vm/fake_vm.h"
 #include "vm/found_threads.h"
+#include "vm/hardware.h"
 #include "vm/nic_wire.h"
 
 namespace ankus {
@@ -35,7 +36,7 @@ std::uint64_t sum(const std::vector<std::uint64_t>& counts) {
 class Nic : public testing::Test {
  protected:
   void SetUp() override {
-    if (if_nametoindex("nic0") == 0) GTEST_SKIP() << "no nic0: tests/vm/run --nic KIND";
+    ANKUS_SKIP_WITHOUT("nic", if_nametoindex("nic0") != 0, "--nic KIND");
     wire_.emplace();
     auto actuator = KernelActuator::open({});
     ASSERT_TRUE(actuator) << actuator.error().text;

@@ -10,6 +10,7 @@
 #include "kernel/sysfs.h"
 #include "vm/fake_vm.h"
 #include "vm/found_threads.h"
+#include "vm/hardware.h"
 #include "vm/support.h"
 
 namespace ankus {
@@ -28,7 +29,7 @@ class ThreadsOnKernel : public ::testing::Test {
     ASSERT_EQ(run("modprobe -a tun vhost_net veth").code, 0);
     std::filesystem::create_directory(kCgroup);
     set_cpuset("0-3");
-    if (text_of("/sys/devices/system/cpu/online") != "0-3\n") GTEST_SKIP() << "needs --smp 4";
+    ANKUS_SKIP_WITHOUT("smp4", text_of("/sys/devices/system/cpu/online") == "0-3\n", "--smp 4");
   }
   void TearDown() override {
     vm_.reset();

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "kernel/sysfs.h"
+#include "vm/hardware.h"
 #include "vm/support.h"
 
 namespace ankus {
@@ -14,7 +15,7 @@ namespace {
 
 TEST(Partitions, ThatAreIsolatedAreSeenAndAreNotAnyMoreWhenTheyGo) {
   if (!in_the_vm()) GTEST_SKIP() << "needs the VM lab (tests/vm/run): it takes CPUs away";
-  if (text_of("/sys/devices/system/cpu/online") != "0-3\n") GTEST_SKIP() << "needs --smp 4";
+  ANKUS_SKIP_WITHOUT("smp4", text_of("/sys/devices/system/cpu/online") == "0-3\n", "--smp 4");
   const std::string cgroup = "/sys/fs/cgroup/ankus-isolated-test";
   const auto isolated = [] {
     TopologyReader reader({.cgroup = "/sys/fs/cgroup"});

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "vm/any_device.h"
+#include "vm/hardware.h"
 #include "vm/support.h"
 
 namespace ankus {
@@ -17,8 +18,8 @@ using ::testing::HasSubstr;
 // (kernel/irq/migration.c, irq_move_masked_irq): drift.
 TEST(Vectors, WhereNoneIsLeftIsSaid) {
   if (!in_the_vm()) GTEST_SKIP() << "needs the VM lab (tests/vm/run): it moves interrupts";
-  if (!text_of("/proc/interrupts").contains(" IR-"))
-    GTEST_SKIP() << "needs --qemu-arg -device --qemu-arg intel-iommu,intremap=on";
+  ANKUS_SKIP_WITHOUT("iommu", text_of("/proc/interrupts").contains(" IR-"),
+                     "--qemu-arg -device --qemu-arg intel-iommu,intremap=on");
   // A serial console's queues are all called the same: here by their number.
   const TempTree tree;
   const Sysfs sysfs{.root = tree.root};
@@ -36,7 +37,8 @@ TEST(Vectors, WhereNoneIsLeftIsSaid) {
       tree.file("kernel/irq/" + number + "/actions", irqs.back() + "\n");
     }
   }
-  if (irqs.size() < 250) GTEST_SKIP() << "needs virtio-serial-pci,max_ports=31,vectors=66 5 times";
+  ANKUS_SKIP_WITHOUT("iommu", irqs.size() >= 250,
+                     "virtio-serial-pci,max_ports=31,vectors=66 5 times");
   std::optional<Error> full;
   for (const std::string& irq : irqs) {
     const auto done = write_irq(sysfs, "consoles", irq, cpus("0-3"), cpus("1"));
