@@ -57,6 +57,13 @@ vm_cache_dir() {
   (cd "$dir" && pwd)
 }
 
+# One fetch at a time into the cache $1, until VM_LOCK is closed. What a killed one has left goes.
+vm_lock_cache() {
+  exec {VM_LOCK}>"$1/lock"
+  flock "$VM_LOCK"
+  rm -rf "$1"/work.*
+}
+
 # Prints the machine's own apt sources for one suite pattern as one-line entries; further arguments
 # are apt's options. apt itself reads them, so list files, deb822 files and whatever comes next are
 # all understood.
@@ -187,8 +194,7 @@ vm_get_qemu() {
   [[ $(vm_qemu_major qemu-system-x86_64) -lt $wanted ]] || return 0
   cache=$(vm_cache_dir)
   dir=$cache/qemu
-  exec {VM_LOCK}>"$cache/lock"
-  flock "$VM_LOCK"
+  vm_lock_cache "$cache"
   if [[ ! -d $dir ]]; then
     work=$(mktemp -d "$cache/work.XXXXXX")
     (
@@ -247,8 +253,7 @@ vm_get_kernel() {
   stamp=$(cat "$VM_HERE/kernels.sh" "$VM_HERE/initramfs-init" "$(command -v busybox)" | cksum)
   VM_INITRAMFS=$VM_KERNEL/initramfs-${stamp%% *}
   [[ ! -e $VM_INITRAMFS ]] || return 0
-  exec {VM_LOCK}>"$cache/lock"
-  flock "$VM_LOCK" # two runs at once must not fetch twice
+  vm_lock_cache "$cache" # two runs at once must not fetch twice
   work=$(mktemp -d "$cache/work.XXXXXX")
   # A subshell, so that a skip or an error in it leaves nothing behind.
   local status=0
