@@ -214,6 +214,27 @@ check_down() {
     bash -c '! ip -br link | grep -qE "^(up0|w0|w1|v-[a-z]+|wire0)[@ ]"'
 }
 
+# What is named after a dead process goes, what after a living one stays.
+check_sweep() {
+  local dead
+  sh -c : &
+  dead=$!
+  wait "$dead"
+  mkdir -p "/run/ankus-test-t$dead" "/run/ankus-e2e-t$dead" "/run/ankus-demo/demo$dead" "/run/ankus-bench-$$"
+  mount -t bpf bpf "/run/ankus-test-t$dead"
+  mount -t tmpfs tmpfs "/run/ankus-e2e-t$dead" && mkdir "/run/ankus-e2e-t$dead/state" &&
+    mount -t tmpfs tmpfs "/run/ankus-e2e-t$dead/state"
+  "$lab" up --name "t$dead"
+  "$lab" up --name "${name}b"
+  claim "a sweep succeeds" "$here/sweep"
+  claim "... and takes the labs of the dead" [ -z "$(leftovers "t$dead")" ]
+  claim "... and their directories" [ -z "$(find /run -maxdepth 2 -name "*[to]$dead" 2>/dev/null)" ]
+  claim "... and their mounts" bash -c '! grep -q "$1 " /proc/mounts' grep "t$dead"
+  claim "... and leaves the living alone" "$lab" exec "${name}b" web test -d "/run/ankus-bench-$$"
+  "$lab" down --name "${name}b"
+  rmdir "/run/ankus-bench-$$"
+}
+
 for topology in routed bridged; do
   for nat in '' --no-nat; do check_reach $topology "$nat"; done
 done
@@ -222,4 +243,5 @@ check_identity
 check_narrow
 check_latency
 check_down
+check_sweep
 [[ $failures == 0 ]] || { printf '%d claims failed\n' "$failures"; exit 1; }

@@ -107,7 +107,7 @@ void in_namespace(const std::string& name, const std::function<void()>& action) 
   }).join();
 }
 
-Lab::Lab(const std::string& options) : name_("t" + std::to_string(getpid() % 100000)) {
+Lab::Lab(const std::string& options) : name_("t" + std::to_string(getpid())) {
   home_.reset(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
   (void)run(kLab + " down --name " + name_);
   const CommandResult up = run(kLab + " up --name " + name_ + " " + options);
