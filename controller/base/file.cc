@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <filesystem>
 
 #include "base/handle.h"
 #include "base/text.h"
@@ -14,7 +15,7 @@ namespace ankus {
 namespace {
 
 std::unexpected<Error> refuse(const std::string& path, const std::string& why) {
-  return fail(ErrorKind::invalid, "policy file " + quoted(path) + " " + why);
+  return fail(ErrorKind::invalid, "policy file " + ankus::quoted(path) + " " + why);
 }
 
 const char* name_of_type(mode_t mode) {
@@ -33,6 +34,16 @@ std::string octal(mode_t mode) {
 
 }  // namespace
 
+std::string real_path(const std::string& path) {
+  std::error_code failed;
+  const auto absolute = std::filesystem::absolute(path, failed);
+  if (failed) return path;
+  auto real = std::filesystem::weakly_canonical(absolute, failed);
+  if (failed) return absolute.lexically_normal().string();
+  if (!real.has_filename()) real = real.parent_path();  // "/run/ankus/"
+  return real.string();
+}
+
 Result<std::string> read_policy_file(const std::string& path, uid_t reader) {
   // O_NONBLOCK: opening a named pipe must not wait for somebody to write to it.
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
@@ -40,10 +51,10 @@ Result<std::string> read_policy_file(const std::string& path, uid_t reader) {
     if (errno == ELOOP)
       return refuse(path, "is a symbolic link, which could be swapped: name the file it points to");
     if (errno == ENXIO) return refuse(path, "is a socket or a device: a regular file is needed");
-    return fail_errno("policy file " + quoted(path));
+    return fail_errno("policy file " + ankus::quoted(path));
   }
   struct stat status{};
-  if (::fstat(fd.get(), &status) != 0) return fail_errno("policy file " + quoted(path));
+  if (::fstat(fd.get(), &status) != 0) return fail_errno("policy file " + ankus::quoted(path));
   if (!S_ISREG(status.st_mode))
     return refuse(path,
                   std::string("is ") + name_of_type(status.st_mode) + ": a regular file is needed");
@@ -60,7 +71,7 @@ Result<std::string> read_policy_file(const std::string& path, uid_t reader) {
   while (text.size() <= kPolicyFileLimit) {
     const ssize_t got = ::read(fd.get(), block.data(), block.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno("read policy file " + quoted(path));
+    if (got < 0) return fail_errno("read policy file " + ankus::quoted(path));
     if (got == 0) return text;
     text.append(block.data(), static_cast<std::size_t>(got));
   }

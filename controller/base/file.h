@@ -12,6 +12,9 @@ namespace ankus {
 
 inline constexpr std::size_t kPolicyFileLimit = 64 * 1024;
 
+/// The absolute path without symbolic links; what of it does not exist stays as it is.
+std::string real_path(const std::string& path);
+
 /// The text of a policy file that nobody but its rightful owner can have written: a regular file,
 /// not reached through a symbolic link as last component, owned by root or by `reader`, not
 /// writable by group or others, at most 64 KB. Everything is checked on the open descriptor, so

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
@@ -79,6 +80,15 @@ std::unexpected<Error> damaged(std::string_view what) {
                   "): what is in force on this host is not known, so nothing is applied or undone. "
                   "Look at the host (tc qdisc show; tc filter show), take back by hand what is "
                   "Ankus's (handles 7a8c:), then remove held.db");
+}
+
+/// What SQLite could not do with it: mostly somebody else keeps it locked, or something is full.
+std::unexpected<Error> unusable(const Error& error) {
+  if (error.err == EBADMSG) return damaged(error.text);
+  Error now = error;
+  now.text = "held.db cannot be used now (" + error.text +
+             "), so nothing is applied or undone. It need not be damaged: keep it";
+  return std::unexpected(std::move(now));
 }
 
 json confirmation_json(const Confirmation& c) {
@@ -218,7 +228,7 @@ Result<HeldStore> HeldStore::open(const std::string& path, const std::string& bo
   if (!exists)
     if (auto made = create(path, boot_id); !made) return std::unexpected(made.error());
   auto database = Database::open(path);
-  if (!database) return damaged(database.error().text);
+  if (!database) return unusable(database.error());
   store.database_ = *std::move(database);
   if (auto good = store.check(path); !good) return std::unexpected(good.error());
   store.age_ = exists ? Age::same_boot : Age::fresh;
@@ -229,13 +239,13 @@ Result<HeldStore> HeldStore::open(const std::string& path, const std::string& bo
 Result<void> HeldStore::check(const std::string& path) {
   // The file lives in memory (tmpfs); DELETE keeps all of it in one file between transactions.
   if (auto mode = one_text(database_, "PRAGMA journal_mode=DELETE"); !mode)
-    return damaged(mode.error().text);
-  if (auto set = database_.run("PRAGMA synchronous=NORMAL"); !set) return damaged(set.error().text);
+    return unusable(mode.error());
+  if (auto set = database_.run("PRAGMA synchronous=NORMAL"); !set) return unusable(set.error());
   auto application = database_.number("PRAGMA application_id");
-  if (!application) return damaged(application.error().text);
+  if (!application) return unusable(application.error());
   if (*application != kApplicationId) return damaged("it was not written by Ankus");
   auto version = database_.number("PRAGMA user_version");
-  if (!version) return damaged(version.error().text);
+  if (!version) return unusable(version.error());
   if (*version > kSchemaVersion)
     return fail(ErrorKind::unsupported,
                 path + " has schema " + std::to_string(*version) + ", this version knows up to " +
@@ -243,7 +253,7 @@ Result<void> HeldStore::check(const std::string& path) {
                     ": a newer Ankus wrote it; use that one, at least to roll back");
   if (*version < 1) return damaged("schema " + std::to_string(*version));
   auto checked = one_text(database_, "PRAGMA integrity_check(1)");
-  if (!checked) return damaged(checked.error().text);
+  if (!checked) return unusable(checked.error());
   if (*checked != "ok") return damaged(*checked);
   if (*version < kSchemaVersion)
     if (auto done = migrate(*version); !done)
@@ -286,14 +296,15 @@ Result<void> HeldStore::adopt_boot(const std::string& boot_id) {
   if (!controls) return std::unexpected(controls.error());
   age_ = Age::other_boot;
   dropped_ = held->size();
-  // Pause and hold are the operator's orders, not the kernel's state: they stay.
+  // Pause and hold are the operator's orders, not the kernel's state: they stay. An opt-out is of a
+  // workload that was: its cgroup's number may be another's by now.
   controls->confirmation.reset();
   controls->unjudged.reset();
   controls->degraded.clear();
   return database_.atomically([&]() -> Result<void> {
     if (auto r = database_.run(
             "DELETE FROM steps; DELETE FROM runs; DELETE FROM held; DELETE FROM ceded; "
-            "DELETE FROM workload_numbers; DELETE FROM tried");
+            "DELETE FROM workload_numbers; DELETE FROM tried; DELETE FROM opted_out");
         !r)
       return r;
     if (auto r = set_meta("workload_maps", "0"); !r) return r;
@@ -304,10 +315,10 @@ Result<void> HeldStore::adopt_boot(const std::string& boot_id) {
 
 Result<std::string> HeldStore::meta(std::string_view key) {
   auto statement = database_.prepare("SELECT value, sum FROM meta WHERE key=?");
-  if (!statement) return damaged(statement.error().text);
+  if (!statement) return unusable(statement.error());
   statement->bind(key);
   auto row = statement->step();
-  if (!row) return damaged(row.error().text);
+  if (!row) return unusable(row.error());
   if (!*row) return damaged("meta has no " + std::string(key));
   std::string value = statement->text(0);
   if (statement->number(1) != sum_of({key, value}))
@@ -378,7 +389,13 @@ Result<void> HeldStore::close(const Closing& closing) {
         return r;
     auto controls = this->controls();
     if (!controls) return std::unexpected(controls.error());
-    if (keeps_all_runs(*controls)) return {};
+    // An undo that fails is tried again and again.
+    if (keeps_all_runs(*controls))
+      return database_.run(
+          "DELETE FROM runs WHERE state<>'open' AND purpose='undo' "
+          "AND id NOT IN (SELECT run FROM held) "
+          "AND NOT EXISTS (SELECT 1 FROM steps WHERE run=runs.id AND outcome<>'failed');"
+          "DELETE FROM steps WHERE run NOT IN (SELECT id FROM runs)");
     // Of a run nothing of which is in force, history keeps what people want to know.
     return database_.run(
         "DELETE FROM runs WHERE state<>'open' AND id NOT IN (SELECT run FROM held);"
@@ -392,12 +409,12 @@ Result<std::vector<Run>> HeldStore::runs() {
   auto steps = database_.prepare(
       "SELECT step, id, knob, before, after, reason, outcome, text, sum FROM steps WHERE run=? "
       "ORDER BY step");
-  if (!statement) return damaged(statement.error().text);
-  if (!steps) return damaged(steps.error().text);
+  if (!statement) return unusable(statement.error());
+  if (!steps) return unusable(steps.error());
   std::vector<Run> runs;
   for (;;) {
     auto row = statement->step();
-    if (!row) return damaged(row.error().text);
+    if (!row) return unusable(row.error());
     if (!*row) return runs;
     Run run{.id = statement->number(0),
             .plan = statement->text(1),
@@ -415,7 +432,7 @@ Result<std::vector<Run>> HeldStore::runs() {
     steps->bind(run.id);
     for (;;) {
       auto more = steps->step();
-      if (!more) return damaged(more.error().text);
+      if (!more) return unusable(more.error());
       if (!*more) break;
       const std::string where =
           "step " + std::to_string(steps->number(0)) + " of run " + std::to_string(run.id);
@@ -446,11 +463,11 @@ Result<std::vector<HeldKnob>> HeldStore::held() {
   auto statement = database_.prepare(
       "SELECT knob, original, written, run, plan, action, reason, since_ns, since_wall_ns, sum "
       "FROM held ORDER BY place");
-  if (!statement) return damaged(statement.error().text);
+  if (!statement) return unusable(statement.error());
   std::vector<HeldKnob> held;
   for (;;) {
     auto row = statement->step();
-    if (!row) return damaged(row.error().text);
+    if (!row) return unusable(row.error());
     if (!*row) return held;
     const std::string knob = statement->text(0), original = statement->text(1),
                       written = statement->text(2);
@@ -478,11 +495,11 @@ Result<std::vector<CededKnob>> HeldStore::ceded() {
   auto statement = database_.prepare(
       "SELECT knob, found, why, since_ns, until_ns, since_wall_ns, fights FROM ceded "
       "ORDER BY since_ns, knob");
-  if (!statement) return damaged(statement.error().text);
+  if (!statement) return unusable(statement.error());
   std::vector<CededKnob> ceded;
   for (;;) {
     auto row = statement->step();
-    if (!row) return damaged(row.error().text);
+    if (!row) return unusable(row.error());
     if (!*row) return ceded;
     auto knob = knob_from_json_text(statement->text(0));
     if (!knob) return damaged("ceded knob: " + knob.error().text);
@@ -549,11 +566,11 @@ Result<void> HeldStore::set_controls(const Controls& controls) {
 
 Result<std::vector<std::string>> HeldStore::opted_out() {
   auto statement = database_.prepare("SELECT key FROM opted_out ORDER BY key");
-  if (!statement) return damaged(statement.error().text);
+  if (!statement) return unusable(statement.error());
   std::vector<std::string> keys;
   for (;;) {
     auto row = statement->step();
-    if (!row) return damaged(row.error().text);
+    if (!row) return unusable(row.error());
     if (!*row) return keys;
     keys.push_back(statement->text(0));
   }
@@ -576,10 +593,10 @@ Result<WorkloadNumbers> HeldStore::workload_numbers() {
   auto statement = database_.prepare(
       "SELECT number, cgroup_id, cgroup_born_ns, netns, ifindex, vanished_ns, sum "
       "FROM workload_numbers ORDER BY number");
-  if (!statement) return damaged(statement.error().text);
+  if (!statement) return unusable(statement.error());
   for (;;) {
     auto row = statement->step();
-    if (!row) return damaged(row.error().text);
+    if (!row) return unusable(row.error());
     if (!*row) return numbers;
     NumberedWorkload numbered{
         .number = static_cast<WorkloadId>(statement->number(0)),
@@ -620,11 +637,11 @@ Result<void> HeldStore::keep_workload_numbers(const WorkloadNumbers& changed) {
 Result<std::vector<TriedObject>> HeldStore::tried() {
   auto statement = database_.prepare(
       "SELECT object, failures, free_from_ns, kept_since_ns, last, sum FROM tried ORDER BY object");
-  if (!statement) return damaged(statement.error().text);
+  if (!statement) return unusable(statement.error());
   std::vector<TriedObject> tried;
   for (;;) {
     auto row = statement->step();
-    if (!row) return damaged(row.error().text);
+    if (!row) return unusable(row.error());
     if (!*row) return tried;
     TriedObject one{.object = statement->text(0),
                     .failures = static_cast<unsigned>(statement->number(1)),

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/file.h"
+
 namespace ankus {
 namespace {
 
@@ -26,6 +28,25 @@ CREATE TABLE footprints(label TEXT PRIMARY KEY, weight TEXT NOT NULL, transmit I
   seen_wall_ns INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 )";
+
+// The last column, which may be long, and which rows.
+constexpr const char* kAll = "'' FROM events WHERE ?1='' ";
+/// Of a plan also what became of it when all, or one of its actions, was undone.
+constexpr const char* kOfOne =
+    "CASE number WHEN (SELECT max(number) FROM events WHERE plan=?1 AND json<>'') THEN json "
+    "ELSE '' END FROM events WHERE plan=?1 OR action=?1 OR plan='undo of '||?1 "
+    "OR (plan GLOB 'undo of a*' AND action<>'' "
+    "AND action IN (SELECT action FROM events WHERE plan=?1) "
+    "AND number > (SELECT min(number) FROM events WHERE plan=?1)) ";
+
+/// Here and not in SQLite, for the mode; that of its -wal and -shm files follows. The descriptor
+/// ends before SQLite opens the file: closing it would drop SQLite's own locks (fcntl(2)), and the
+/// next reader who goes would take the -wal file with him, with all that is written from then on.
+Result<void> make_file(const std::string& path) {
+  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd) return fail_errno("open " + path);
+  return {};
+}
 
 }  // namespace
 
@@ -49,12 +70,10 @@ Result<void> HistoryStore::ready() {
 }
 
 Result<void> HistoryStore::open() {
-  const std::string path = directory_ + "/history.db";
   if (::mkdir(directory_.c_str(), 0750) != 0 && errno != EEXIST)
     return fail_errno("make " + directory_);
-  // O_CREAT here and not in SQLite, for the mode; that of its -wal and -shm files follows.
-  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) return fail_errno("open " + path);
+  const std::string path = real_path(directory_) + "/history.db";
+  if (auto made = make_file(path); !made) return made;
   auto database = Database::open(path);
   if (!database) return std::unexpected(database.error());
   database_ = *std::move(database);
@@ -86,6 +105,7 @@ Result<void> HistoryStore::open() {
         !r)
       return r;
     if (auto r = forget_old_events(); !r) return r;
+    if (auto r = forget_old_details(); !r) return r;
     return forget_old_footprints();
   });
 }
@@ -94,6 +114,22 @@ Result<void> HistoryStore::forget_old_events() {
   recorded_ = 0;
   return database_.run_with(
       "DELETE FROM events WHERE number <= (SELECT max(number) FROM events) - ?", most_.events);
+}
+
+/// Of all that came before: once, since it reads the whole table.
+Result<void> HistoryStore::forget_old_details() {
+  return database_.run_with(
+      "UPDATE events SET json='' WHERE json<>'' AND number <= "
+      "(SELECT number FROM events WHERE json<>'' ORDER BY number DESC LIMIT 1 OFFSET ?)",
+      most_.details);
+}
+
+/// Of the one that is too many now.
+Result<void> HistoryStore::forget_oldest_details() {
+  return database_.run_with(
+      "UPDATE events SET json='' WHERE number = "
+      "(SELECT number FROM events WHERE json<>'' ORDER BY number DESC LIMIT 1 OFFSET ?)",
+      most_.details);
 }
 
 Result<void> HistoryStore::forget_old_footprints() {
@@ -113,6 +149,7 @@ std::optional<std::string> HistoryStore::problem() {
 }
 
 Result<void> HistoryStore::record(std::span<const Event> events, WallTime wall, BootTime boot) {
+  if (events.empty()) return {};  // and nothing is learnt of whether it can be written
   if (auto r = ready(); !r) return noted(std::move(r));
   return noted(database_.atomically([&]() -> Result<void> {
     auto insert = database_.prepare(
@@ -124,6 +161,8 @@ Result<void> HistoryStore::record(std::span<const Event> events, WallTime wall, 
                    std::string_view(boot_id_), std::string_view(e.kind), std::string_view(e.plan),
                    std::string_view(e.action), std::string_view(e.text), std::string_view(e.json));
       if (auto r = insert->run(); !r) return r;
+      if (e.json.empty()) continue;
+      if (auto r = forget_oldest_details(); !r) return r;
     }
     recorded_ += events.size();
     return recorded_ < kForgetEvery ? Result<void>() : forget_old_events();
@@ -134,10 +173,8 @@ Result<std::vector<PastEvent>> HistoryStore::events(std::size_t limit, const std
   using Events = Result<std::vector<PastEvent>>;
   if (auto r = ready(); !r) return noted(Events(std::unexpected(r.error())));
   auto select = database_.prepare(
-      std::string("SELECT number, wall_ns, boot_ns, boot_id, kind, plan, action, text, json "
-                  "FROM events ") +
-      (id.empty() ? "WHERE ?1='' " : "WHERE plan=?1 OR action=?1 ") +
-      "ORDER BY number DESC LIMIT ?2");
+      std::string("SELECT number, wall_ns, boot_ns, boot_id, kind, plan, action, text, ") +
+      (id.empty() ? kAll : kOfOne) + "ORDER BY number DESC LIMIT ?2");
   if (!select) return noted(Events(std::unexpected(select.error())));
   constexpr std::size_t kMost = std::numeric_limits<std::int64_t>::max();
   select->bind(std::string_view(id), static_cast<std::int64_t>(std::min(limit, kMost)));
@@ -162,6 +199,7 @@ Result<std::vector<PastEvent>> HistoryStore::events(std::size_t limit, const std
 
 Result<void> HistoryStore::remember(std::span<const std::pair<std::string, Footprint>> footprints,
                                     WallTime wall) {
+  if (footprints.empty()) return {};
   if (auto r = ready(); !r) return noted(std::move(r));
   return noted(database_.atomically([&]() -> Result<void> {
     auto insert =

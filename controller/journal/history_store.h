@@ -16,6 +16,8 @@ namespace ankus {
 struct HistoryLimits {
   /// At some 300 bytes each this is about 60 MB, and months of a busy host.
   std::int64_t events = 200'000;
+  /// Events with details, which are verdicts: some 25 KB for each light workload that was judged.
+  std::int64_t details = 200;
   std::int64_t footprints = 10'000;
 };
 
@@ -37,6 +39,8 @@ class HistoryStore {
   Result<void> ready();
   Result<void> open();
   Result<void> forget_old_events();
+  Result<void> forget_old_details();
+  Result<void> forget_oldest_details();
   Result<void> forget_old_footprints();
   template <class T>
   Result<T> noted(Result<T> result);

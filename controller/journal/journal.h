@@ -128,7 +128,7 @@ struct Event {
   std::string kind;  ///< "plan", "intent", "done", "failed", "undone", "ceded", "verdict", ...
   std::string plan, action;
   std::string text;
-  std::string json;  ///< details for machines; may be empty
+  std::string json;  ///< details for machines; may be empty, and is forgotten first
 
   bool operator==(const Event&) const = default;
 };
@@ -153,7 +153,8 @@ class Journal {
   virtual Result<RunId> begin(const Intent& intent) = 0;
   virtual Result<void> close(const Closing& closing) = 0;
   /// Those that are open, and those of which something is still in force; oldest first. While a
-  /// plan waits for its confirmation or verdict, all since: one that only gave back can be undone.
+  /// plan waits for its confirmation or verdict, all since but undos that undid nothing: one that
+  /// only gave back can be undone.
   virtual Result<std::vector<Run>> runs() = 0;
   /// In the order in which they were taken.
   virtual Result<std::vector<HeldKnob>> held() = 0;
@@ -179,7 +180,8 @@ class Journal {
   virtual Result<void> record(std::span<const Event> events) = 0;
   /// Why history cannot be written or read now; none if it can.
   virtual std::optional<std::string> history_problem() = 0;
-  /// The newest `limit` events, oldest first; of one plan, action or workload if `id` is not empty.
+  /// The newest `limit` events, oldest first. If `id` is not empty: those of that plan or action,
+  /// and of what undid it; the plan's newest details are with them, and no others.
   virtual Result<std::vector<PastEvent>> events(std::size_t limit, const std::string& id) = 0;
   /// Remembers footprints by the workloads' labels.
   virtual Result<void> remember(std::span<const std::pair<std::string, Footprint>> footprints) = 0;

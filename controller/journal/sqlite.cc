@@ -13,6 +13,9 @@ constexpr int kWaitForReaders = 1000;
 
 int errno_of(int code) {
   switch (code & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_ERROR: return EBADMSG;  // our statements are sound: it lacks a table
     case SQLITE_FULL: return ENOSPC;
     case SQLITE_READONLY: return EROFS;
     case SQLITE_BUSY:

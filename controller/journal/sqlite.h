@@ -53,11 +53,13 @@ class Statement {
   int bind_code_ = SQLITE_OK;
 };
 
-/// One SQLite file, open for reading and writing.
+/// One SQLite file, open for reading and writing. An Error has EBADMSG if the file is not what it
+/// should be, and else need not be its fault.
 class Database {
  public:
   Database() = default;
-  /// The file must exist: SQLite would make one with its own idea of the mode.
+  /// The file must exist: SQLite would make one with its own idea of the mode. No symbolic link may
+  /// be in the path (real_path()).
   static Result<Database> open(const std::string& path);
 
   Result<Statement> prepare(std::string_view sql);

@@ -7,6 +7,7 @@
 
 #include <array>
 
+#include "base/file.h"
 #include "base/text.h"
 
 namespace ankus {
@@ -25,9 +26,10 @@ Result<std::unique_ptr<SqliteJournal>> SqliteJournal::open(const JournalPlace& p
   if (place.boot_id.empty()) return fail(ErrorKind::invalid, "the journal needs a boot id");
   if (::mkdir(place.runtime_dir.c_str(), 0750) != 0 && errno != EEXIST)
     return fail_errno("make " + place.runtime_dir);
-  auto lock = WriterLock::take(place.runtime_dir);
+  const std::string runtime_dir = real_path(place.runtime_dir);
+  auto lock = WriterLock::take(runtime_dir);
   if (!lock) return std::unexpected(lock.error());
-  auto held = HeldStore::open(place.runtime_dir + "/held.db", place.boot_id);
+  auto held = HeldStore::open(runtime_dir + "/held.db", place.boot_id);
   if (!held) return std::unexpected(held.error());
   const bool other_boot = held->age() == HeldStore::Age::other_boot;
   const std::size_t dropped = held->dropped();

@@ -95,5 +95,14 @@ TEST(Version, IsTheBuilds) {
   EXPECT_THAT(text, HasSubstr("project(ankus VERSION " + std::string(kVersion) + " "));
 }
 
+TEST_F(PolicyFile, ARealPathHasNoLinksAndNoSlashAtItsEnd) {
+  const std::string link = directory + "/link";
+  ASSERT_EQ(::symlink(directory.c_str(), link.c_str()), 0);
+  EXPECT_EQ(real_path(link), directory);
+  EXPECT_EQ(real_path(link + "/"), directory);
+  EXPECT_EQ(real_path(link + "/nobody/made/this"), directory + "/nobody/made/this");
+  EXPECT_EQ(real_path("."), std::filesystem::current_path());
+}
+
 }  // namespace
 }  // namespace ankus

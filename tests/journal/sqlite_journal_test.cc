@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -21,6 +22,40 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::Not;
+
+/// Another process that reads a database when it is told to. It is made before this one opens any:
+/// SQLite must not be carried over a fork.
+class OtherReader {
+ public:
+  explicit OtherReader(const std::string& path) {
+    EXPECT_EQ(::pipe(pipe_), 0);
+    child_ = ::fork();
+    if (child_ != 0) return;
+    ::close(pipe_[1]);  // else it would wait for ever for a test that has failed
+    char go = 0;
+    if (::read(pipe_[0], &go, 1) != 1) ::_exit(255);
+    auto database = Database::open(path);
+    const auto count = database ? database->number("SELECT count(*) FROM events") : 255;
+    if (database) database->close();
+    ::_exit(count ? static_cast<int>(*count) : 255);
+  }
+  ~OtherReader() {
+    for (const int fd : pipe_) ::close(fd);
+  }
+  OtherReader(const OtherReader&) = delete;
+  OtherReader& operator=(const OtherReader&) = delete;
+  /// How many events it sees.
+  int events() {
+    int status = 0;
+    EXPECT_EQ(::write(pipe_[1], "g", 1), 1);
+    EXPECT_EQ(::waitpid(child_, &status, 0), child_);
+    return WEXITSTATUS(status);
+  }
+
+ private:
+  int pipe_[2] = {-1, -1};
+  pid_t child_ = 0;
+};
 
 class Journals : public testing::Test {
  protected:
@@ -109,6 +144,57 @@ TEST_F(Journals, WaitsForSomebodyWhoIsReadingIt) {
   done_reading.join();
   ASSERT_TRUE(set) << set.error().text;
   EXPECT_TRUE((*journal)->controls()->paused);
+}
+
+// As `sqlite3` does without -readonly: the last one that leaves takes the -wal file along.
+TEST_F(Journals, SomebodyWhoReadsHistoryTakesNothingAway) {
+  OtherReader first(history_db()), second(history_db());
+  auto journal = open();
+  ASSERT_TRUE(journal) << journal.error().text;
+  const Event event{.kind = "plan", .text = "x"};
+  ASSERT_TRUE((*journal)->record({&event, 1}));
+  EXPECT_EQ(first.events(), 1);
+  EXPECT_TRUE(fs::exists(history_db() + "-wal"));
+  ASSERT_TRUE((*journal)->record({&event, 1}));
+  EXPECT_EQ(second.events(), 2);
+}
+
+// /var/run is one on Debian, and a state directory may have been moved to a larger disk.
+TEST_F(Journals, TheDirectoriesMayBeReachedThroughLinks) {
+  fs::create_directories(root_ + "/real/run");
+  fs::create_directories(root_ + "/real/lib");
+  fs::create_directory_symlink(root_ + "/real", root_ + "/link");
+  place_ = {.runtime_dir = root_ + "/link/run",
+            .state_dir = root_ + "/link/lib",
+            .boot_id = place_.boot_id};
+  auto journal = open();
+  ASSERT_TRUE(journal) << journal.error().text;
+  EXPECT_EQ((*journal)->history_problem(), std::nullopt);
+}
+
+TEST_F(Journals, AFileThatIsLockedIsNotDamaged) {
+  {
+    ASSERT_TRUE(open());
+  }
+  auto other = Database::open(held_db());
+  ASSERT_TRUE(other && other->run("BEGIN EXCLUSIVE"));
+  const auto locked = open();
+  ASSERT_FALSE(locked);
+  EXPECT_EQ(locked.error().kind, ErrorKind::busy) << "will do later";
+  EXPECT_THAT(locked.error().text, HasSubstr("keep it"));
+  EXPECT_THAT(locked.error().text, Not(HasSubstr("remove")));
+  ASSERT_TRUE(other->run("ROLLBACK"));
+  EXPECT_TRUE(open());
+}
+
+TEST_F(Journals, ATableThatIsMissingIsDamage) {
+  {
+    ASSERT_TRUE(open());
+  }
+  sql(held_db(), "DROP TABLE ceded");
+  const auto journal = open();
+  ASSERT_FALSE(journal);
+  EXPECT_THAT(journal.error().text, HasSubstr("damaged"));
 }
 
 TEST_F(Journals, KeepsRunsHeldCededAndControlsAcrossARestart) {
@@ -299,6 +385,7 @@ TEST_F(Journals, AnotherBootDropsWhatIsHeldAndSaysSo) {
                                           .degraded = {"x"}}));
     const TriedObject tried{.object = "x", .failures = 1};
     ASSERT_TRUE((*journal)->keep_tried({&tried, 1}));
+    ASSERT_TRUE((*journal)->set_opted_out("cgroup 5", true));
   }
   place_.boot_id = "boot-2";
   auto journal = open();
@@ -306,6 +393,7 @@ TEST_F(Journals, AnotherBootDropsWhatIsHeldAndSaysSo) {
   EXPECT_TRUE((*journal)->held()->empty());
   EXPECT_TRUE((*journal)->runs()->empty());
   EXPECT_TRUE((*journal)->tried()->empty());
+  EXPECT_TRUE((*journal)->opted_out()->empty()) << "the number may be another cgroup's by now";
   EXPECT_EQ((*journal)->controls(), Controls{.paused = true}) << "the operator's order stays";
   const auto events = (*journal)->events(10, "");
   ASSERT_TRUE(events);
@@ -437,6 +525,9 @@ TEST_F(Journals, AFullStateDirectoryStopsHistoryOnly) {
   EXPECT_TRUE((*journal)->history_problem());
   hold(**journal, some_steps());
   EXPECT_TRUE((*journal)->history_problem()) << "still full";
+  EXPECT_TRUE((*journal)->remember({}));
+  EXPECT_TRUE((*journal)->record({}));
+  EXPECT_TRUE((*journal)->history_problem()) << "nothing to write proves nothing";
   journal->reset();
 }
 
@@ -477,8 +568,7 @@ TEST_F(Journals, HistoryGivesTheNewestEventsOldestFirst) {
     events.push_back({.kind = "done",
                       .plan = i % 2 ? "p-odd" : "p-even",
                       .action = "a-" + std::to_string(i),
-                      .text = "naïve\n",
-                      .json = "{}"});
+                      .text = "naïve\n"});
   ASSERT_TRUE((*journal)->record(events));
   const auto newest = (*journal)->events(3, "");
   ASSERT_TRUE(newest);
@@ -487,6 +577,64 @@ TEST_F(Journals, HistoryGivesTheNewestEventsOldestFirst) {
   EXPECT_EQ((*newest)[0].time, clock_.wall());
   EXPECT_EQ((*journal)->events(100, "p-odd")->size(), 5u);
   EXPECT_EQ((*journal)->events(100, "a-4")->size(), 1u);
+}
+
+TEST_F(Journals, TheListOfHistoryHasNoDetails) {
+  auto journal = open();
+  ASSERT_TRUE(journal);
+  const std::vector<Event> events{
+      {.kind = "verdict", .plan = "p-1", .text = "first", .json = "{\"first\":1}"},
+      {.kind = "verdict", .plan = "p-1", .text = "second", .json = "{\"second\":1}"},
+      {.kind = "verdict", .plan = "p-2", .text = "other", .json = "{\"other\":1}"}};
+  ASSERT_TRUE((*journal)->record(events));
+  const auto all = (*journal)->events(100, "");
+  ASSERT_TRUE(all && all->size() == 3);
+  for (const PastEvent& past : *all) EXPECT_EQ(past.event.json, "");
+  const auto one = (*journal)->events(100, "p-1");
+  ASSERT_TRUE(one && one->size() == 2);
+  EXPECT_EQ((*one)[0].event.json, "") << "the last verdict counts";
+  EXPECT_EQ((*one)[1].event.json, "{\"second\":1}");
+}
+
+TEST_F(Journals, OnlyTheNewestVerdictsKeepTheirDetails) {
+  const HistoryLimits limits{.details = 5};
+  const Event verdict{.kind = "verdict", .plan = "p-1", .json = std::string(100'000, 'x')};
+  const Event line{.kind = "plan", .plan = "p-1"};
+  const auto with_details = [&] {
+    auto database = Database::open(history_db());
+    return database->number("SELECT count(*) FROM events WHERE json<>''").value_or(-1);
+  };
+  {
+    HistoryStore history(place_.state_dir, "boot-1", limits);
+    for (int i = 0; i < 100; ++i)
+      for (const Event& event : {verdict, line})
+        ASSERT_TRUE(history.record({&event, 1}, clock_.wall(), clock_.boot()));
+    EXPECT_EQ(with_details(), 5);
+    EXPECT_EQ(history.events(1000, "")->size(), 200u) << "their lines stay";
+  }
+  EXPECT_LT(fs::file_size(history_db()), 3'000'000u);
+  sql(history_db(), "UPDATE events SET json='x'");  // as a version before has left it
+  HistoryStore history(place_.state_dir, "boot-1", limits);
+  ASSERT_EQ(history.problem(), std::nullopt);
+  EXPECT_EQ(with_details(), 5);
+}
+
+TEST_F(Journals, APlansHistoryHasWhatUndidIt) {
+  auto journal = open();
+  ASSERT_TRUE(journal);
+  const std::vector<Event> events{{.kind = "undone", .plan = "undo of all", .action = "a-1"},
+                                  {.kind = "done", .plan = "p-1", .action = "a-1"},
+                                  {.kind = "done", .plan = "p-2", .action = "a-2"},
+                                  {.kind = "undone", .plan = "undo of p-2", .action = "a-2"},
+                                  {.kind = "undone", .plan = "undo of p-1", .action = "a-1"},
+                                  {.kind = "undone", .plan = "undo of all", .action = "a-1"},
+                                  {.kind = "undone", .plan = "undo of all", .action = "a-2"}};
+  ASSERT_TRUE((*journal)->record(events));
+  const auto past = (*journal)->events(100, "p-1");
+  ASSERT_TRUE(past) << past.error().text;
+  std::vector<std::int64_t> numbers;
+  for (const PastEvent& p : *past) numbers.push_back(p.number);
+  EXPECT_EQ(numbers, (std::vector<std::int64_t>{2, 5, 6})) << "and no undo that came before it";
 }
 
 TEST_F(Journals, RemembersFootprintsByLabelAsLearnt) {
