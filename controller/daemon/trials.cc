@@ -21,6 +21,11 @@ bool is_one_of(const Knob& knob) {
   return (std::holds_alternative<K>(knob) || ...);
 }
 
+/// The table of workloads alone moves no queue.
+bool is_of_a_tree(const Knob& knob) {
+  return !must_prove_itself(knob) && !std::holds_alternative<knob::Membership>(knob);
+}
+
 std::string doing(Phase phase) {
   switch (phase) {
     case Phase::before: return "measuring before";
@@ -56,6 +61,8 @@ Lever lever_of(const Plan& plan) {
   const auto any = [&](auto matches) {
     return std::ranges::any_of(plan.actions, [&](const Action& a) { return matches(a.knob); });
   };
+  // A tree may move the queue into the host, whatever else comes with it.
+  if (any(is_of_a_tree)) return Lever::bandwidth;
   if (any(is_one_of<knob::RssTable, knob::RpsMask>)) return Lever::receive;
   if (any(must_prove_itself)) return Lever::cpus;
   return Lever::bandwidth;

@@ -133,7 +133,8 @@ struct Parted {
   Plan standing, experiment;
 };
 Parted parted(const Plan& plan);
-/// What a plan's actions are to relieve.
+/// By what a plan's effect is judged: a tree's by round trips too, since it may move the queue from
+/// behind the host into it.
 Lever lever_of(const Plan& plan);
 
 }  // namespace ankus

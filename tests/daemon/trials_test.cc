@@ -97,11 +97,15 @@ TEST(Parted, QueuesAndCpusMustProveThemselvesAndTheTreeStands) {
   EXPECT_EQ(parts.experiment.actions, (std::vector<Action>{rps(), rps(1)}));
 }
 
-TEST(LeverOf, ThePartThatIsNearestToTheWireDecides) {
+TEST(LeverOf, ATreeDecidesAndElseThePartThatIsNearestToTheWire) {
   EXPECT_EQ(lever_of(plan_of({root()})), Lever::bandwidth);
   EXPECT_EQ(lever_of(plan_of({rps()})), Lever::receive);
   EXPECT_EQ(lever_of(plan_of({{.knob = knob::RssTable{kVeth}}})), Lever::receive);
-  EXPECT_EQ(lever_of(plan_of({root(), {.knob = knob::XpsMask{kVeth, 0}}})), Lever::cpus);
+  const Action xps{.knob = knob::XpsMask{kVeth, 0}};
+  EXPECT_EQ(lever_of(plan_of({xps})), Lever::cpus);
+  EXPECT_EQ(lever_of(plan_of({{.knob = knob::Membership{}}, xps})), Lever::cpus);
+  EXPECT_EQ(lever_of(plan_of({root(), xps})), Lever::bandwidth) << "it may move the queue here";
+  EXPECT_EQ(lever_of(plan_of({rps(), {.knob = knob::Ifb{"ankus-ifb7"}}})), Lever::bandwidth);
   EXPECT_EQ(lever_of(plan_of({{.knob = knob::XpsMask{kVeth, 0}}, rps()})), Lever::receive);
 }
 
