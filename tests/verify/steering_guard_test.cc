@@ -42,14 +42,17 @@ TEST_F(SteeringGuardTest, LossesThatLastEndTheSteeringWithinSeconds) {
 }
 
 TEST_F(SteeringGuardTest, LossesNowAndThenCountWhileTheyAreClose) {
+  without_steering(0, 60);
   EXPECT_EQ(alarms(true, {50, 0, 50, 0, 50}), std::vector{5});
 }
 
 TEST_F(SteeringGuardTest, OneBurstIsNoReason) {
+  without_steering(0, 60);
   EXPECT_TRUE(alarms(true, {0, 90000, 0, 0, 0, 0, 90000, 90000, 0, 0, 0}).empty());
 }
 
 TEST_F(SteeringGuardTest, AFewPacketsAreNoReason) {
+  without_steering(0, 60);
   EXPECT_TRUE(alarms(true, std::vector<double>(30, 9)).empty());
 }
 
@@ -71,10 +74,46 @@ TEST_F(SteeringGuardTest, WithoutSteeringNothingHasToGo) {
 }
 
 TEST_F(SteeringGuardTest, IsSaidOnceAndAgainIfItStays) {
+  without_steering(0, 60);
   EXPECT_EQ(alarms(true, std::vector<double>(6, 500)), (std::vector{3, 6}));
 }
 
+TEST_F(SteeringGuardTest, ARestartDoesNotMakeOrdinaryLossesHarm) {
+  without_steering(60, 120);
+  ASSERT_TRUE(alarms(true, std::vector<double>(10, 30)).empty());
+  SteeringGuard next;
+  next.remember(guard_.ordinary().value());
+  guard_ = next;
+  EXPECT_TRUE(alarms(true, std::vector<double>(10, 150)).empty());
+  EXPECT_FALSE(alarms(true, std::vector<double>(10, 250)).empty()) << "and harm is still harm";
+}
+
+TEST_F(SteeringGuardTest, WithoutAMemoryTheFirstSecondsSayWhatIsOrdinary) {
+  EXPECT_TRUE(alarms(true, std::vector<double>(30, 30)).empty()) << "as it was before the restart";
+  EXPECT_EQ(guard_.ordinary(), std::nullopt) << "nobody has seen the host without steering";
+  EXPECT_FALSE(alarms(true, std::vector<double>(5, 100)).empty());
+  EXPECT_THAT(said_, HasSubstr("30 per second when Ankus started"));
+}
+
+TEST_F(SteeringGuardTest, OneBurstAtTheStartIsNotOrdinary) {
+  (void)alarms(true, {0, 0, 90000, 0, 0, 0, 0});
+  EXPECT_EQ(alarms(true, {50, 50, 50}), std::vector{3});
+}
+
+TEST_F(SteeringGuardTest, WhatIsFoundWithSteeringGivesWayToWhatIsSeenWithoutIt) {
+  (void)alarms(true, std::vector<double>(10, 400));
+  without_steering(0, 2);
+  EXPECT_EQ(alarms(true, {50, 50, 50}), std::vector{3});
+}
+
+TEST_F(SteeringGuardTest, AFewSecondsWithoutSteeringAreEnoughToKnowTheHost) {
+  EXPECT_TRUE(alarms(false, {0, 60, 60, 60}).empty()) << "the first rate is none";
+  EXPECT_EQ(guard_.ordinary(), 60);
+  EXPECT_TRUE(alarms(true, std::vector<double>(10, 100)).empty());
+}
+
 TEST_F(SteeringGuardTest, TurnsThatFollowOneAnotherAtOnceAreOneSecond) {
+  without_steering(0, 60);
   for (int i = 0; i < 20; ++i)
     EXPECT_FALSE(guard_.look(true, 500, now_ + milliseconds(50) * i)) << i;
 }
