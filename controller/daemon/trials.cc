@@ -100,6 +100,14 @@ std::optional<std::string> Trials::back_off(const Plan& plan, MonotonicTime now)
   return experiments_.refusal(failed, now);
 }
 
+Sifted Trials::to_be_tried(const Plan& plan, MonotonicTime now) const {
+  return sift(plan, [&](const Plan& whole) { return refusal(whole, now); });
+}
+
+Sifted Trials::to_stand(const Plan& plan, MonotonicTime now) const {
+  return sift(plan, [&](const Plan& whole) { return back_off(whole, now); });
+}
+
 void Trials::look_for_signs(const Plan& plan, const VerifyRule& rule, const Snapshot& snapshot,
                             MonotonicTime now) {
   const auto objects = objects_of(plan.actions);
@@ -195,6 +203,13 @@ nanoseconds Trials::harmed(const Plan& plan, const VerifyRule& rule, const std::
   return experiments_.harmed(objects_of(plan.actions), rule, why, now);
 }
 
+void Trials::still_in_force(std::span<const HeldKnob> held, const VerifyRule& rule,
+                            MonotonicTime now) {
+  std::vector<Action> actions;
+  for (const HeldKnob& one : held) actions.push_back({.knob = one.knob});
+  experiments_.still_in_force(objects_of(actions), rule, now);
+}
+
 Experiments::Records Trials::records() const {
   const auto& running = experiments_.running();
   const bool may_be_written = running && running->phase != Phase::before;
@@ -247,6 +262,29 @@ void Trials::written(MonotonicTime now) { experiments_.written(now); }
 Conclusion Trials::failed(const std::string& why, MonotonicTime now) {
   plan_.reset();
   return experiments_.give_up(why, now);
+}
+
+void Trials::not_written(const std::string& why, MonotonicTime now) {
+  plan_.reset();
+  experiments_.not_written(why, now);
+}
+
+bool Trials::tries(const Knob& knob) const {
+  return is_written() &&
+         std::ranges::find(plan_->actions, knob, &Action::knob) != plan_->actions.end();
+}
+
+bool Trials::is_about_to_judge(MonotonicTime now) const {
+  const auto& running = experiments_.running();
+  return running && running->phase == Phase::after && running->until <= now;
+}
+
+Interrupted Trials::interrupted(const std::string& why, MonotonicTime now) {
+  const Proposal& proposal = experiments_.running()->proposal;
+  Interrupted ended{.plan = proposal.id, .undo = proposal.trial == Trial::experiment};
+  ended.left_alone = experiments_.interrupted(why, now);
+  abandon();
+  return ended;
 }
 
 void Trials::abandon() {

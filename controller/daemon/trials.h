@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/wholes.h"
 #include "model/snapshot.h"
 #include "verify/experiment.h"
 #include "verify/gate.h"
@@ -37,7 +38,7 @@ struct Judged {
 struct TrialStep {
   enum class Kind {
     nothing,
-    write,   ///< `plan`, or replan(); then written(), failed() or abandon()
+    write,   ///< `plan`, or replan(); then written(), failed(), not_written() or abandon()
     drop,    ///< nothing was written: `text` says what was missing
     judged,  ///< `judged` says whether to keep it or to undo it
   };
@@ -45,6 +46,13 @@ struct TrialStep {
   Plan plan;  ///< that is to be written, or was dropped
   std::string text;
   std::optional<Judged> judged;
+};
+
+/// A trial that ended before its verdict.
+struct Interrupted {
+  std::string plan;
+  bool undo = false;       ///< nothing has shown that what is left of it helps
+  nanoseconds left_alone;  ///< if it is undone
 };
 
 /// Measures what an action does to the mice: baseline, write, settle, the window after, verdict.
@@ -62,6 +70,10 @@ class Trials {
   std::optional<std::string> refusal(const Plan& plan, MonotonicTime now) const;
   /// The same, but only what earlier failures forbid.
   std::optional<std::string> back_off(const Plan& plan, MonotonicTime now) const;
+  /// What of a plan may be tried now: what waits must not keep the rest from being tried.
+  Sifted to_be_tried(const Plan& plan, MonotonicTime now) const;
+  /// What of it may stand now: all but what has failed before.
+  Sifted to_stand(const Plan& plan, MonotonicTime now) const;
 
   /// What is wanted, and was measured in vain, may be measured sooner if the host's own counters
   /// come to show a sign. To be asked whenever it is still wanted.
@@ -84,6 +96,8 @@ class Trials {
   /// left alone.
   nanoseconds harmed(const Plan& plan, const VerifyRule& rule, const std::string& why,
                      MonotonicTime now);
+  /// What is held now; what was kept and is not among it is forgotten in time.
+  void still_in_force(std::span<const HeldKnob> held, const VerifyRule& rule, MonotonicTime now);
   /// A person has changed what is wanted.
   void forget_withdrawals() { experiments_.forget_withdrawals(); }
 
@@ -97,6 +111,13 @@ class Trials {
   void replan(const Plan& plan);
   void written(MonotonicTime now);
   Conclusion failed(const std::string& why, MonotonicTime now);
+  /// It is not to be written after all, and nobody has failed.
+  void not_written(const std::string& why, MonotonicTime now);
+  /// Of what is on trial and in force.
+  bool tries(const Knob& knob) const;
+  bool is_about_to_judge(MonotonicTime now) const;
+  /// A part of what is on trial was changed by somebody else, or vanished: no verdict, no failure.
+  Interrupted interrupted(const std::string& why, MonotonicTime now);
   /// Somebody undid or replaced what is being tried. What was measured before it says nothing of
   /// what comes now.
   void abandon();

@@ -65,7 +65,9 @@ bool must_help(const Proposal& proposal) {
 
 std::vector<std::string> objects_of(std::span<const Action> actions) {
   std::vector<std::string> objects;
-  for (const Action& action : actions) objects.push_back(object_of(action.knob));
+  for (const Action& action : actions)
+    if (!std::holds_alternative<knob::Membership>(action.knob))
+      objects.push_back(object_of(action.knob));
   std::ranges::sort(objects);
   const auto rest = std::ranges::unique(objects);
   objects.erase(rest.begin(), rest.end());
@@ -137,6 +139,12 @@ Due Experiments::due(MonotonicTime now) {
 bool Experiments::may_write(const std::optional<std::string>& unfit, MonotonicTime now) {
   assert(running_ && running_->phase == Phase::writing);
   if (!unfit || running_->proposal.trial == Trial::standing) return true;
+  not_written("no baseline: " + *unfit, now);
+  return false;
+}
+
+void Experiments::not_written(const std::string& why, MonotonicTime now) {
+  assert(running_ && running_->phase == Phase::writing);
   const Proposal done = std::exchange(running_, std::nullopt)->proposal;
   for (const std::string& object : done.objects) {
     // Nothing was written: no failure, but no reason either to look at it all the time.
@@ -144,9 +152,8 @@ bool Experiments::may_write(const std::optional<std::string>& unfit, MonotonicTi
     record.measured_from = now + wait_after_unfit(++record.unfit, done.rule);
     // A wait that was cut short is followed by a whole one.
     record.hastened = std::exchange(record.cut_short, false);
-    record.last = "no baseline: " + *unfit;
+    record.last = why;
   }
-  return false;
 }
 
 bool Experiments::waits_for_signs(std::span<const std::string> objects, MonotonicTime now) const {
@@ -192,6 +199,21 @@ Conclusion Experiments::give_up(std::string_view why, MonotonicTime now) {
           .back_off = fail(done.objects, done.rule, std::string(why), now)};
 }
 
+nanoseconds Experiments::interrupted(const std::string& why, MonotonicTime now) {
+  assert(running_);
+  const Proposal done = std::exchange(running_, std::nullopt)->proposal;
+  if (done.trial == Trial::standing) return {};
+  nanoseconds longest{};
+  for (const std::string& object : done.objects) {
+    ObjectRecord& record = records_[object];
+    const nanoseconds wait = wait_after(record.failures, done.rule);
+    record.free_from = std::max(record.free_from, now + wait);
+    record.last = why;
+    longest = std::max(longest, wait);
+  }
+  return longest;
+}
+
 Conclusion Experiments::conclude(const Verdict& verdict, MonotonicTime now) {
   assert(running_ && running_->phase == Phase::after);
   const Proposal done = std::exchange(running_, std::nullopt)->proposal;
@@ -222,6 +244,17 @@ void Experiments::withdrawn(std::span<const std::string> objects, const VerifyRu
     record.last = kNoLongerWanted;
     record.free_from = std::max(record.free_from, now + wait_after(record.failures, rule));
   }
+}
+
+void Experiments::still_in_force(std::span<const std::string> in_force, const VerifyRule& rule,
+                                 MonotonicTime now) {
+  for (auto& [object, record] : records_) {
+    if (!record.kept_since || std::ranges::binary_search(in_force, object)) continue;
+    (void)forgive(record, now - *record.kept_since, rule);
+    record.kept_since.reset();
+    record.free_from = std::max(record.free_from, now);
+  }
+  forget_the_old(rule, now);
 }
 
 nanoseconds Experiments::harmed(const std::vector<std::string>& objects, const VerifyRule& rule,

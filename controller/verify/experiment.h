@@ -36,7 +36,7 @@ struct Proposal {
 bool must_help(const Proposal& proposal);
 
 /// The things that actions change, as far as trying is concerned: a device's tree is one, any
-/// other knob is one each. Sorted, each once.
+/// other knob is one each. The table of workloads is none: it is daily work. Sorted, each once.
 std::vector<std::string> objects_of(std::span<const Action> actions);
 
 enum class Phase {
@@ -58,9 +58,9 @@ struct Experiment {
 
 /// What was learnt of one object.
 struct ObjectRecord {
-  unsigned failures = 0;    ///< in a row: undone, or wanted back too soon
-  MonotonicTime free_from;  ///< nothing is begun before
-  unsigned unfit = 0;       ///< in a row: measured, and not written for want of packets or a sign
+  unsigned failures = 0;        ///< in a row: undone, or wanted back too soon
+  MonotonicTime free_from;      ///< nothing is begun before
+  unsigned unfit = 0;           ///< in a row: measured, and then not written
   MonotonicTime measured_from;  ///< nothing is measured before, on their account
   bool hastened = false;        ///< that wait is not to be cut short (again)
   bool cut_short = false;       ///< the window under way came sooner
@@ -84,8 +84,8 @@ struct Conclusion {
 /// When may be tried what, as a value driven by time stamps; touches nothing itself.
 ///
 ///     begin ─► before ─► writing ─► settling ─► after ─► conclude ─► kept | undone, back-off
-///                │ not fit: nothing is written; measured again after `within`, twice that, ...,
-///                │ `back_off`, or once sooner, if a sign shows
+///                │ not fit, or not wanted by then: nothing is written; measured again after
+///                `within`, twice that, ..., │ `back_off`, or once sooner, if a sign shows
 ///
 /// One experiment at a time on the whole host, since two would be judged by one another's effect.
 /// It cannot oscillate: whatever the verdicts are, an episode writes an object at most twice (there
@@ -107,6 +107,9 @@ class Experiments {
   /// The answer to Due::write, first half: is there enough of a baseline (unfit() of verdict.h)?
   /// False: the experiment is over and nothing is to be written. Always true of standing actions.
   bool may_write(const std::optional<std::string>& unfit, MonotonicTime now);
+  /// Measured, due to be written, and not to be written after all (nobody wants it any more, or
+  /// somebody came first): nothing was written, so no failure; it waits as one that was not fit.
+  void not_written(const std::string& why, MonotonicTime now);
   /// These wait to be measured again since nothing was found; a sign may shorten that.
   bool waits_for_signs(std::span<const std::string> objects, MonotonicTime now) const;
   /// A sign has shown: they may be measured now. At most every second of these waits is cut
@@ -119,6 +122,11 @@ class Experiments {
   /// The writes failed and were taken back, or somebody else interfered: a failure like any other.
   Conclusion give_up(std::string_view why, MonotonicTime now);
 
+  /// A part of what was written is not in force any more, and not by us: over without a verdict,
+  /// and nobody's failure. What must help is taken back by the caller, and not tried before the
+  /// time that is returned: what takes it away each time must not drive the loop.
+  nanoseconds interrupted(const std::string& why, MonotonicTime now);
+
   /// Somebody else has taken the matter into his own hands: over, and nobody's failure.
   void cancel() { running_.reset(); }
 
@@ -128,6 +136,11 @@ class Experiments {
   /// Something kept is taken back since it is no longer wanted. Too soon after it was put in place,
   /// it counts as a failure: a load that comes and goes at the loop's pace must not drive the loop.
   void withdrawn(std::span<const std::string> objects, const VerifyRule& rule, MonotonicTime now);
+
+  /// Of what was kept only `in_force` still is: the rest vanished, was taken back by hand or is
+  /// somebody else's by now. That is no failure, and is forgotten in time as all that failed is.
+  void still_in_force(std::span<const std::string> in_force, const VerifyRule& rule,
+                      MonotonicTime now);
 
   /// Something was found harmful outside of its trial, and is taken back: a failure. What is being
   /// tried just now is given up.

@@ -254,6 +254,22 @@ TEST_F(TrialsOf, WritesThatFailAreAFailure) {
               HasSubstr("the kernel says no"));
 }
 
+TEST_F(TrialsOf, WhatIsNotWantedAnyMoreWhenItIsDueWaitsLongerEachTime) {
+  const Plan plan = plan_of({rps()});
+  nanoseconds wait = kRule.within;
+  for (int i = 0; i < 3; ++i, wait *= 2) {
+    ASSERT_TRUE(trials_.propose(plan, kRule, {}, now_)) << i;
+    ASSERT_EQ(next().kind, TrialStep::Kind::write);
+    trials_.not_written("not wanted any more", now_);
+    EXPECT_FALSE(trials_.under_way());
+    EXPECT_FALSE(open_);
+    EXPECT_THAT(trials_.refusal(plan, now_ + (wait - seconds(1))).value_or(""),
+                HasSubstr("not wanted any more"));
+    EXPECT_EQ(trials_.back_off(plan, now_), std::nullopt) << "no failure";
+    now_ = now_ + wait;
+  }
+}
+
 TEST_F(TrialsOf, WhatIsPlannedForAnewBeforeItIsWrittenIsJudgedByItsOwnId) {
   const Plan plan = plan_of({rps()});
   ASSERT_TRUE(trials_.propose(plan, kRule, {}, now_));
@@ -340,6 +356,42 @@ TEST_F(TrialsOf, WhatIsTakenBackTooSoonIsLeftAlone) {
   trials_.withdrawn(plan_of({rps()}), kRule, now_ + seconds(1));
   EXPECT_THAT(trials_.back_off(plan_of({rps()}), now_ + seconds(2)).value_or(""),
               HasSubstr("no longer wanted"));
+}
+
+TEST_F(TrialsOf, WhatSomebodyTakesAwayIsNotJudgedAndHasNotFailed) {
+  ASSERT_TRUE(trials_.propose(plan_of({rps(), rps(1)}), kRule, {}, now_));
+  EXPECT_FALSE(trials_.tries(rps().knob)) << "not written yet";
+  ASSERT_EQ(next().kind, TrialStep::Kind::write);
+  trials_.written(now_);
+  EXPECT_TRUE(trials_.tries(rps(1).knob));
+  EXPECT_FALSE(trials_.tries(rps(2).knob));
+  (void)turn();
+  const Interrupted ended = trials_.interrupted("RPS vanished", now_);
+  EXPECT_EQ(ended.plan, id_of(plan_of({rps(), rps(1)})));
+  EXPECT_TRUE(ended.undo);
+  EXPECT_EQ(ended.left_alone, kRule.back_off);
+  EXPECT_FALSE(open_);
+  EXPECT_EQ(next().kind, TrialStep::Kind::nothing) << "no verdict";
+  EXPECT_EQ(trials_.back_off(plan_of({rps()}), now_), std::nullopt) << "no failure";
+  EXPECT_TRUE(trials_.refusal(plan_of({rps()}), now_)) << "but no reason to try it all the time";
+}
+
+TEST_F(TrialsOf, WhatStandsIsNotUndoneBecauseAPartOfItVanished) {
+  take_baseline();
+  (void)trials_.adopt(plan_of({root()}), kRule, now_);
+  EXPECT_FALSE(trials_.interrupted("a class vanished", now_).undo);
+  EXPECT_FALSE(trials_.under_way());
+  EXPECT_EQ(trials_.refusal(plan_of({root()}), now_), std::nullopt);
+}
+
+TEST_F(TrialsOf, AVerdictIsKnownToBeDueBeforeItIsMade) {
+  ASSERT_TRUE(trials_.propose(plan_of({rps()}), kRule, {}, now_));
+  ASSERT_EQ(next().kind, TrialStep::Kind::write);
+  trials_.written(now_);
+  while (!trials_.is_about_to_judge(now_ + seconds(1)))
+    ASSERT_EQ(turn().kind, TrialStep::Kind::nothing);
+  EXPECT_EQ(turn().kind, TrialStep::Kind::judged);
+  EXPECT_FALSE(trials_.is_about_to_judge(now_));
 }
 
 TEST_F(TrialsOf, APersonsWindowIsLeftOpen) {

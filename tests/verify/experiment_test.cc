@@ -279,8 +279,32 @@ TEST(Experiments, ObjectsAreADevicesTreeOrASingleKnob) {
       {.knob = knob::TcClass{.device = eth0, .handle = make_handle(kOurMajor, 0x10)}},
       {.knob = knob::RootQdisc{.device = eth0}},
       {.knob = knob::Membership{}}};
-  EXPECT_THAT(objects_of(actions),
-              ElementsAre("bandwidth of eth0 (ifindex 2)", "workloads' classes"));
+  EXPECT_THAT(objects_of(actions), ElementsAre("bandwidth of eth0 (ifindex 2)"))
+      << "what one device's tree did must not keep another's from the table that they share";
+}
+
+TEST(Experiments, OneWhoseKnobsSomebodyTookAwayHasNotFailedAndWaitsAllTheSame) {
+  Experiments experiments;
+  ASSERT_TRUE(experiments.begin(proposal(), at({})));
+  ASSERT_EQ(experiments.due(at(seconds(10))), Due::write);
+  ASSERT_TRUE(experiments.may_write(std::nullopt, at(seconds(10))));
+  experiments.written(at(seconds(10)));
+  EXPECT_EQ(experiments.interrupted("RPS vanished", at(seconds(15))), VerifyRule{}.back_off);
+  EXPECT_FALSE(experiments.running());
+  EXPECT_EQ(experiments.records().at(kObject.front()).failures, 0u);
+  EXPECT_THAT(experiments.refusal(kObject, at(seconds(614))).value_or(""),
+              HasSubstr("RPS vanished"));
+  EXPECT_EQ(experiments.refusal(kObject, at(seconds(615))), std::nullopt);
+}
+
+TEST(Experiments, WhatStandsAndIsInterruptedIsLeftAsItIs) {
+  Experiments experiments;
+  ASSERT_TRUE(experiments.begin(proposal(Trial::standing), at({})));
+  ASSERT_EQ(experiments.due(at({})), Due::write);
+  experiments.written(at({}));
+  EXPECT_EQ(experiments.interrupted("a class vanished", at(seconds(5))), nanoseconds(0));
+  EXPECT_TRUE(experiments.records().empty());
+  EXPECT_FALSE(experiments.running());
 }
 
 // --- it cannot oscillate
@@ -410,7 +434,7 @@ TEST(Experiments, NoLoadMakesThemOscillate) {
 }
 
 TEST(Experiments, AnyVerdictsAtAllStayWithinTheSeries) {
-  // Not a load but the worst liar: verdicts and withdrawals at random, at any moment.
+  // Not a load but the worst liar: verdicts, withdrawals and other people at random, at any moment.
   const VerifyRule rule{.within = seconds(4), .settle = seconds(1), .back_off = seconds(20)};
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     std::mt19937_64 random(seed);
@@ -435,11 +459,19 @@ TEST(Experiments, AnyVerdictsAtAllStayWithinTheSeries) {
           writes += !kept;
           break;
         case Due::nothing:
-          if (experiments.running()) break;
+          if (const auto& running = experiments.running()) {
+            if (running->phase == Phase::before || random() % 8 != 0) break;
+            ++writes;  // somebody takes a part of it away, and the rest is taken back
+            (void)experiments.interrupted("changed", time);
+            break;
+          }
           if (kept && random() % 3 == 0) {
             kept = false;
             ++writes;
-            experiments.withdrawn(kObject, rule, time);
+            if (random() % 2 == 0)
+              experiments.withdrawn(kObject, rule, time);
+            else
+              experiments.still_in_force({}, rule, time);  // vanished, and is made anew
           } else if (!kept) {
             (void)experiments.begin(proposal(Trial::experiment, rule), time);
           }
@@ -461,6 +493,38 @@ TEST(Experiments, AThousandObjectsAreNotRememberedForEver) {
     now = run(experiments, one, Effect::no_effect, now).second + seconds(1);
   }
   EXPECT_LT(experiments.records().size(), 10u);
+}
+
+TEST(Experiments, AThousandThatWereKeptAndVanishedAreForgottenToo) {
+  const VerifyRule rule{.back_off = seconds(1), .longest_back_off = seconds(10)};
+  Experiments experiments;
+  MonotonicTime now = at({});
+  for (int i = 0; i < 1000; ++i) {
+    Proposal one = proposal(Trial::experiment, rule);
+    one.objects = {"veth" + std::to_string(i)};
+    now = run(experiments, one, Effect::helped, now).second + seconds(1);
+    experiments.still_in_force({}, rule, now);
+  }
+  EXPECT_LT(experiments.records().size(), 10u);
+}
+
+TEST(Experiments, WhatIsKeptAndInForceIsRemembered) {
+  const VerifyRule rule{.back_off = seconds(1), .longest_back_off = seconds(10)};
+  Experiments experiments;
+  const MonotonicTime now =
+      run(experiments, proposal(Trial::experiment, rule), Effect::helped, at({})).second;
+  experiments.still_in_force(kObject, rule, now + seconds(1000));
+  EXPECT_TRUE(experiments.records().at(kObject.front()).kept_since);
+}
+
+TEST(Experiments, WhatVanishesAndComesBackIsNotTriedAtOnce) {
+  Experiments experiments;
+  const VerifyRule rule;
+  MonotonicTime now = run(experiments, proposal(), Effect::harmed, at({})).second;
+  now = run(experiments, proposal(), Effect::helped, now + seconds(600)).second;
+  experiments.still_in_force({}, rule, now + seconds(1));
+  EXPECT_EQ(experiments.records().at(kObject.front()).failures, 1u) << "nor is it forgiven";
+  EXPECT_TRUE(experiments.refusal(kObject, now + seconds(599)));
 }
 
 TEST(Experiments, OneThatIsCutOffCountsAsAFailureInWhatOutlivesIt) {
