@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "act/confirmation.h"
-#include "act/drift.h"
 #include "act/recover.h"
 #include "act/steps.h"
 #include "base/text.h"
@@ -93,6 +92,15 @@ void Controller::audit(const std::string& kind, const std::string& plan, const s
   (void)parts_.journal.record({&event, 1});  // status shows why history cannot be written
 }
 
+/// Into history, unless that is there already. `id`: of the plan that is named, if it is another.
+bool Controller::note(Notice notice, const Plan& plan, const std::string& text,
+                      const std::string& id) {
+  if (!notices_.is_news(notice, objects_of(plan.actions), text, parts_.clock.monotonic()))
+    return false;
+  audit("plan", id.empty() ? id_of(plan) : id, text);
+  return true;
+}
+
 Result<void> Controller::recover() {
   const auto recovered = ankus::recover(parts_.actuator, parts_.journal, parts_.clock);
   if (!recovered) return std::unexpected(recovered.error());
@@ -168,19 +176,11 @@ Result<void> Controller::tick() {
   if (auto done = look(); !done) return done;
   take_back_at_last(now);
   guard_steering(now);
+  if (auto done = look_for_drift(now); !done) return done;
+  trials_.still_in_force(snapshot_.held, policies_.policy.verify, now);
   turn_trial(now);
   if (auto done = forget_judged(); !done) return done;
   remember_trials(now);
-  if (now - drift_checked_at_ >= kDriftEvery) {
-    drift_checked_at_ = now;
-    const auto drift = check_drift(parts_.actuator, parts_.journal, parts_.clock);
-    if (!drift) return std::unexpected(drift.error());
-    for (const CededKnob& ceded : drift->ceded)
-      log("ceded knob=" + ankus::quoted(to_text(ceded.knob)) +
-          " found=" + ankus::quoted(ceded.found));
-    for (const HeldKnob& gone : drift->gone) log("gone knob=" + ankus::quoted(to_text(gone.knob)));
-    if (*drift != Drift{}) after_change();
-  }
   if (now - remembered_at_ >= kRememberEvery) {
     remembered_at_ = now;
     remember_footprints();
@@ -195,6 +195,22 @@ Result<void> Controller::tick() {
   return act();
 }
 
+/// Now and then, and before a verdict: it must not speak of what is not in force any more.
+Result<void> Controller::look_for_drift(MonotonicTime now) {
+  if (now - drift_checked_at_ < kDriftEvery && !trials_.is_about_to_judge(now)) return {};
+  drift_checked_at_ = now;
+  const auto drift = check_drift(parts_.actuator, parts_.journal, parts_.clock);
+  if (!drift) return std::unexpected(drift.error());
+  for (const CededKnob& ceded : drift->ceded)
+    log("ceded knob=" + ankus::quoted(to_text(ceded.knob)) +
+        " found=" + ankus::quoted(ceded.found));
+  for (const HeldKnob& gone : drift->gone) log("gone knob=" + ankus::quoted(to_text(gone.knob)));
+  if (*drift == Drift{}) return {};
+  end_trial_of(*drift, now);
+  after_change();
+  return {};
+}
+
 Result<void> Controller::undo_unconfirmed(MonotonicTime now) {
   const auto over = expired(parts_.journal, parts_.clock);
   if (!over) return std::unexpected(over.error());
@@ -207,7 +223,7 @@ Result<void> Controller::undo_unconfirmed(MonotonicTime now) {
   disarm_deadman();                       // it comes after us, and would wait for our lock
   if ((*over)->on_trial && trials_.is_written()) (void)trials_.failed("no verdict in time", now);
   trials_.abandon();
-  if (not_undone_ && not_undone_->proposal.id == (*over)->plan) not_undone_.reset();
+  if (not_undone_ == (*over)->plan) not_undone_.reset();
   log("confirmation expired: undo of " + (*over)->plan);
   // Else `resume` would apply them again, and nobody would have to confirm it.
   restore_former((*over)->plan);
@@ -230,12 +246,13 @@ Result<void> Controller::act() {
   if (mode() == Mode::enforce && may_act(*controls) && !failed_plans_.contains(id_of(structure)) &&
       waiting_.empty() && cooled_down()) {
     enforce(*plan, parts_.clock.monotonic());
-  } else if (mode() != Mode::observe && id_of(structure) != audited_plan_) {
-    audited_plan_ = id_of(structure);
-    audit("plan", id_of(*plan),
-          "would take " + std::to_string(plan->actions.size()) + " actions on " +
-              devices_line(*plan) + (waiting_.empty() ? "" : "; " + waiting_));
-    if (!waiting_.empty()) log("not applied: " + waiting_);
+  } else if (mode() != Mode::observe) {
+    const bool is_news =
+        note(Notice::waiting, structure,
+             "would take " + std::to_string(plan->actions.size()) + " actions on " +
+                 devices_line(*plan) + (waiting_.empty() ? "" : "; " + waiting_),
+             id_of(*plan));
+    if (is_news && !waiting_.empty()) log("not applied: " + waiting_);
   }
   return {};
 }
@@ -255,32 +272,25 @@ void Controller::enforce(const Plan& plan, MonotonicTime now) {
   std::ranges::copy_if(parts.experiment.actions, std::back_inserter(unwanted.actions), is_removal);
   std::erase_if(parts.experiment.actions, is_removal);
   if (!unwanted.actions.empty() && withdraw(unwanted, now)) return;
-  const Plan tree = structure_of(parts.standing);
-  if (!tree.actions.empty()) {
-    if (std::ranges::all_of(tree.actions, is_removal) ? withdraw(parts.standing, now)
-                                                      : carry_out_standing(parts.standing, now))
-      return;
-  }
+  const Unwanted trees = unwanted_of(parts.standing, is_removal);
+  if (!structure_of(trees.removals).actions.empty() && withdraw(trees.removals, now)) return;
+  if (!structure_of(trees.rest).actions.empty() && carry_out_standing(trees.rest, now)) return;
   if (parts.experiment.actions.empty()) return;
   trials_.look_for_signs(parts.experiment, rule, snapshot_, now);
-  if (auto why = trials_.refusal(parts.experiment, now)) {
-    if (id_of(parts.experiment) != audited_plan_)
-      audit("plan", id_of(parts.experiment), "not tried now: " + *why);
-    audited_plan_ = id_of(parts.experiment);
-    return;
-  }
-  if (auto begun = trials_.propose(parts.experiment, rule, snapshot_, now); !begun) return;
-  log("trial plan=" + id_of(parts.experiment) + " phase=before");
+  const Sifted sifted = trials_.to_be_tried(parts.experiment, now);
+  if (sifted.why) note(Notice::not_tried, parts.experiment, "not tried now: " + *sifted.why);
+  if (sifted.free.actions.empty()) return;
+  if (auto begun = trials_.propose(sifted.free, rule, snapshot_, now); !begun) return;
+  log("trial plan=" + id_of(sifted.free) + " phase=before");
 }
 
 /// True: something was written, or will be once there is a baseline.
-bool Controller::carry_out_standing(const Plan& plan, MonotonicTime now) {
-  if (failed_plans_.contains(id_of(structure_of(plan)))) return false;
-  if (auto why = trials_.back_off(plan, now)) {
-    if (id_of(plan) != audited_plan_) audit("plan", id_of(plan), "not applied now: " + *why);
-    audited_plan_ = id_of(plan);
-    return false;
-  }
+bool Controller::carry_out_standing(const Plan& wanted, MonotonicTime now) {
+  const Sifted sifted = trials_.to_stand(wanted, now);
+  if (sifted.why) note(Notice::not_applied, wanted, "not applied now: " + *sifted.why);
+  const Plan& plan = sifted.free;
+  const Plan structure = structure_of(plan);
+  if (structure.actions.empty() || failed_plans_.contains(id_of(structure))) return false;
   const VerifyRule& rule = policies_.policy.verify;
   if (!trials_.baseline_is_fresh(now) && trials_.take_baseline(rule, snapshot_, now)) return true;
   if (!carry_out_now(plan, true)) return false;
@@ -309,6 +319,7 @@ bool Controller::carry_out_now(const Plan& plan, bool to_be_judged) {
   } else {
     log("applied plan=" + id_of(plan) + " actions=" + std::to_string(plan.actions.size()));
     failed_plans_.clear();
+    notices_.forget_the_last();
     return true;
   }
   const Error& why = applied ? *applied->failure : applied.error();
@@ -435,6 +446,7 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
                   "without --confirm-within they take the place of those in force");
     }
     reply.applied.plan = id_of(*plan);
+    if (request.policies) former_.reset();
     return reply;
   }
   if (request.confirm_within) {
@@ -463,6 +475,8 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
     not_undone_.reset();
     former_.reset();
   }
+  // A verdict on a plan of other policies must not bring back those before them.
+  if (request.policies) former_.reset();
   if (done && request.policies && (request.confirm_within || (structural && trials_.under_way())))
     former_ = Former{.policies = former, .plan = reply.applied.plan};
   trials_.forget_withdrawals();
@@ -484,7 +498,7 @@ Result<Undone> Controller::rollback(const std::string& id, const std::string& by
   auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock, {.by = by, .id = id});
   if (!undone) return undone;
   trials_.abandon();
-  not_undone_.reset();
+  if (id.empty() || not_undone_ == id) not_undone_.reset();
   if (former_ && (id.empty() || id == former_->plan)) restore_former(former_->plan);
   disarm_if_settled();
   after_change();

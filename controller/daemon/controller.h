@@ -8,9 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "act/drift.h"
 #include "act/transaction.h"
 #include "act/undo.h"
 #include "daemon/effect_probe.h"
+#include "daemon/notices.h"
 #include "daemon/observer.h"
 #include "daemon/options.h"
 #include "daemon/policies.h"
@@ -93,16 +95,20 @@ class Controller {
   Result<void> act();
   bool may_act(const Controls& controls) const;
   void enforce(const Plan& plan, MonotonicTime now);
-  bool carry_out_standing(const Plan& plan, MonotonicTime now);
+  bool carry_out_standing(const Plan& wanted, MonotonicTime now);
   bool withdraw(const Plan& plan, MonotonicTime now);
   bool carry_out_now(const Plan& plan, bool to_be_judged = false);
   std::optional<Plan> as_wanted_now(const Plan& plan);
   void turn_trial(MonotonicTime now);
   void conclude(Judged judged);
-  Result<std::string> take_back(const Judged& judged);
+  Result<void> look_for_drift(MonotonicTime now);
+  void end_trial_of(const Drift& drift, MonotonicTime now);
+  Result<std::string> take_back(const std::string& plan);
   void take_back_at_last(MonotonicTime now);
   void guard_steering(MonotonicTime now);
+  bool steers() const;
   std::string undo_steering();
+  std::optional<unsigned> ordinary_drops() const;
   void undone_by_verdict(const std::string& plan);
   void disarm_if_settled();
   void tend_pins();
@@ -118,6 +124,7 @@ class Controller {
   bool cooled_down() const;
   std::string too_large(const Plan& plan, std::size_t actions) const;
   void log(std::string line) { log_.push_back(std::move(line)); }
+  bool note(Notice notice, const Plan& plan, const std::string& text, const std::string& id = "");
   void audit(const std::string& kind, const std::string& plan, const std::string& text);
 
   Parts parts_;
@@ -128,8 +135,7 @@ class Controller {
   Snapshot snapshot_;
   Plan last_plan_;
   std::string waiting_;
-  std::string audited_plan_;  ///< id of the last plan that was put into history
-  std::string dropped_;       ///< the last trial that was dropped and why, without its numbers
+  Notices notices_;
   std::set<std::string> failed_plans_;  ///< ids: not tried again until something else is done
   /// Those before `apply POLICY`, until its plan is confirmed and judged.
   struct Former {
@@ -137,9 +143,11 @@ class Controller {
     std::string plan;
   };
   std::optional<Former> former_;
-  std::optional<Judged> not_undone_;  ///< its verdict says so, but nothing could be written yet
+  /// A plan that is to go after its trial, but nothing could be written yet.
+  std::optional<std::string> not_undone_;
   MonotonicTime not_undone_tried_at_;
-  Experiments::Records remembered_trials_;  ///< as the journal has them, or is to have them
+  Experiments::Records remembered_trials_;    ///< as the journal has them, or is to have them
+  std::optional<unsigned> remembered_drops_;  ///< per second without steering, likewise
   bool plan_due_ = true;
   std::uint64_t planned_on_ = 0;  ///< signature of the snapshot of the last plan
   MonotonicTime planned_at_;

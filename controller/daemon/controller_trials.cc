@@ -19,11 +19,8 @@ namespace {
 /// From the verdict's due time until the dead man's switch undoes a trial without one.
 constexpr seconds kTrialGrace{20};
 constexpr seconds kTakeBackEvery{5};
-
-std::string without_digits(std::string text) {
-  std::erase_if(text, [](char c) { return c >= '0' && c <= '9'; });
-  return text;
-}
+/// The guard's memory is kept beside what was tried, as an object with so many failures.
+const std::string kOrdinaryDrops = "packets dropped per second without steering";
 
 }  // namespace
 
@@ -35,22 +32,37 @@ Result<void> Controller::recall() {
   const MonotonicTime now = parts_.clock.monotonic();
   Experiments::Records records;
   for (const TriedObject& one : *tried) {
+    if (one.object == kOrdinaryDrops) {
+      guard_.remember(one.failures);
+      continue;
+    }
     ObjectRecord record{
         .failures = one.failures, .free_from = now + (one.free_from - boot), .last = one.last};
     if (one.kept_since) record.kept_since = now + (*one.kept_since - boot);
     records.emplace(one.object, std::move(record));
   }
   remembered_trials_ = records;
+  remembered_drops_ = ordinary_drops();
   trials_.remember(std::move(records));
   return {};
 }
 
-/// In the clock that goes on while the host sleeps and outlives us.
+std::optional<unsigned> Controller::ordinary_drops() const {
+  const auto dropped = guard_.ordinary();
+  return dropped ? std::optional(static_cast<unsigned>(std::min(*dropped, 1e9))) : std::nullopt;
+}
+
+/// In the clock that goes on while the host sleeps and outlives us. What the host drops without
+/// steering is of use only to who finds it with steering.
 void Controller::remember_trials(MonotonicTime now) {
   Experiments::Records records = trials_.records();
-  if (records == remembered_trials_) return;
+  const auto drops = steers() ? ordinary_drops() : remembered_drops_;
+  if (records == remembered_trials_ && drops == remembered_drops_) return;
   const BootTime boot = parts_.clock.boot();
   std::vector<TriedObject> tried;
+  if (drops)
+    tried.push_back(
+        {.object = kOrdinaryDrops, .failures = *drops, .free_from = boot, .last = "the guard's"});
   for (const auto& [object, record] : records) {
     TriedObject one{.object = object,
                     .failures = record.failures,
@@ -62,7 +74,12 @@ void Controller::remember_trials(MonotonicTime now) {
   if (auto kept = parts_.journal.keep_tried(tried); !kept)
     log("what was learnt by trying is not kept: " + kept.error().text);
   else
-    remembered_trials_ = std::move(records);
+    remembered_trials_ = std::move(records), remembered_drops_ = drops;
+}
+
+bool Controller::steers() const {
+  return std::ranges::any_of(snapshot_.held,
+                             [](const HeldKnob& held) { return must_prove_itself(held.knob); });
 }
 
 /// A trial is undone, since nobody will judge it; that it failed was recorded before it was
@@ -155,10 +172,7 @@ void Controller::turn_trial(MonotonicTime now) {
   switch (step.kind) {
     case TrialStep::Kind::nothing: return;
     case TrialStep::Kind::drop:
-      // A quiet host is looked at again and again; history needs it once.
-      if (std::exchange(dropped_, without_digits(step.text)) == dropped_) return;
-      audit("plan", id_of(step.plan), step.text);
-      log("trial dropped: " + step.text);
+      if (note(Notice::dropped, step.plan, step.text)) log("trial dropped: " + step.text);
       return;
     case TrialStep::Kind::judged:
       step.judged->at = parts_.clock.wall();
@@ -171,12 +185,16 @@ void Controller::turn_trial(MonotonicTime now) {
   // If we die before the verdict, the dead man's switch undoes it.
   const nanoseconds deadline = rule.settle + rule.within + kTrialGrace;
   const auto controls = parts_.journal.controls();
-  std::optional<Plan> plan;
-  if (controls && mode() == Mode::enforce && may_act(*controls)) plan = as_wanted_now(step.plan);
-  if (!plan) {
+  if (!controls || mode() != Mode::enforce || !may_act(*controls)) {
     trials_.abandon();
-    log("trial plan=" + id_of(step.plan) +
-        " ends: it may not be written any more, or is not wanted");
+    log("trial plan=" + id_of(step.plan) + " ends: it may not be written any more");
+    return;
+  }
+  const auto plan = as_wanted_now(step.plan);
+  if (!plan) {
+    const std::string why = "by the end of its baseline it was not wanted as a whole any more";
+    trials_.not_written(why, now);
+    log("trial plan=" + id_of(step.plan) + " ends: " + why);
     return;
   }
   trials_.replan(*plan);
@@ -203,13 +221,13 @@ void Controller::turn_trial(MonotonicTime now) {
     if (!why.empty()) disarm_deadman();
   }
   if (why.empty()) {
-    dropped_.clear();
+    notices_.forget_the_last();
     trials_.written(parts_.clock.monotonic());
     log("trial plan=" + id + " phase=settling");
     return;
   }
   if (changed_meanwhile) {  // it says nothing of what was to be tried
-    trials_.abandon();
+    trials_.not_written(why, now);
     remember_trials(now);
   } else {
     (void)trials_.failed(why, now);
@@ -217,12 +235,45 @@ void Controller::turn_trial(MonotonicTime now) {
   log("trial plan=" + id + " not written: " + why);
 }
 
+/// A verdict on what is only partly in force would be about something else.
+void Controller::end_trial_of(const Drift& drift, MonotonicTime now) {
+  std::string why;
+  const auto note = [&](const Knob& knob, const char* became) {
+    if (why.empty() && trials_.tries(knob)) why = to_text(knob) + became;
+  };
+  for (const HeldKnob& held : drift.gone) note(held.knob, " vanished");
+  for (const CededKnob& ceded : drift.ceded) note(ceded.knob, " was set by somebody else");
+  for (const HeldKnob& held : drift.back) note(held.knob, " was set back, and not by us");
+  if (why.empty()) return;
+  const Interrupted ended = trials_.interrupted(why, now);
+  remember_trials(now);
+  std::string text = "never judged: " + why;
+  if (ended.undo) {
+    const auto left = take_back(ended.plan);
+    if (left && left->empty()) {
+      undone_by_verdict(ended.plan);
+      text += "; the rest is undone, and left alone for " +
+              to_text(std::chrono::ceil<seconds>(ended.left_alone));
+    } else {
+      text += left ? "; not undone: " + *left : "; not undone yet: " + left.error().text;
+    }
+    if (!left) {
+      not_undone_ = ended.plan;
+      not_undone_tried_at_ = now;
+    }
+  } else {
+    text += "; the rest of it stays";
+    settle_former(ended.plan);
+  }
+  audit("verdict", ended.plan, text);
+  log("verdict plan=" + ended.plan + " " + text);
+}
+
 /// Back to what was before the trial, which need not be what was before us. Returns what could not
 /// be undone and is degraded; an Error if nothing was written.
-Result<std::string> Controller::take_back(const Judged& judged) {
-  const auto undone =
-      ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
-                  {.by = "the verdict", .id = judged.proposal.id, .hold = Hold::no});
+Result<std::string> Controller::take_back(const std::string& plan) {
+  const auto undone = ankus::undo(parts_.actuator, parts_.journal, parts_.clock,
+                                  {.by = "the verdict", .id = plan, .hold = Hold::no});
   if (!undone) return std::unexpected(undone.error());
   return join(undone->degraded, ", ");
 }
@@ -245,7 +296,7 @@ void Controller::conclude(Judged judged) {
     text += late.empty() ? "; kept" : "; " + late;
     settle_former(id);
   } else {
-    const auto left = take_back(judged);
+    const auto left = take_back(id);
     if (left && left->empty()) {
       undone_by_verdict(id);
       text += "; undone, and left alone for " +
@@ -255,7 +306,7 @@ void Controller::conclude(Judged judged) {
     }
     after_change();
     if (!left) {
-      not_undone_ = judged;
+      not_undone_ = id;
       not_undone_tried_at_ = now;
     }
   }
@@ -284,7 +335,7 @@ void Controller::take_back_at_last(MonotonicTime now) {
   // Invalid: not in force any more, since the guard or a person has undone it meanwhile.
   const bool gone = !left && left.error().kind == ErrorKind::invalid;
   if (!left && !gone) return;
-  const std::string id = std::exchange(not_undone_, std::nullopt)->proposal.id;
+  const std::string id = *std::exchange(not_undone_, std::nullopt);
   const bool undone = gone || left->empty();
   if (undone) undone_by_verdict(id);
   after_change();

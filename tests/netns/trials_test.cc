@@ -57,16 +57,19 @@ class TrialsOnKernel : public testing::Test {
     before_ = host_->snapshot();
   }
   /// A daemon whose /sys/class/net lists the devices of the lab's host, as they are where no test
-  /// is: sysfs shows those of the namespace that mounted it. It knows no CPU's load: what else runs
-  /// on this machine must not keep its gate closed.
-  Process start_with_queues() {
+  /// is: sysfs shows those of the namespace that mounted it.
+  enum class Load { hidden, seen };
+  /// Hidden: what else runs on this machine must not keep the gate closed. But then nothing is
+  /// known of its CPUs, nor of the packets that they drop.
+  Process start_with_queues(Load load = Load::hidden) {
     const std::string script = host_->file("start");
+    const std::string stat = load == Load::seen ? "/proc/stat" : host_->file("stat");
+    if (load == Load::hidden) std::ofstream(stat) << "cpu 0 0 0 0\n";
     std::ofstream(script) << "mkdir " << host_->file("sys") << "; mount -t sysfs sysfs "
                           << host_->file("sys") << " && mount --bind " << host_->file("sys")
                           << "/class /sys/class && mount --bind " << host_->file("sys")
-                          << "/devices /sys/devices && echo cpu 0 0 0 0 > " << host_->file("stat")
-                          << " && mount --bind " << host_->file("stat") << " /proc/stat && exec "
-                          << host_->ankusd() << "\n";
+                          << "/devices /sys/devices && mount --bind " << stat
+                          << " /proc/stat && exec " << host_->ankusd() << "\n";
     Process daemon({"unshare", "--mount", "--propagation", "private", "sh", script},
                    host_->file("log"));
     EXPECT_TRUE(eventually(seconds(30), [&] { return host_->ctl("status").code == 0; }))
@@ -218,6 +221,38 @@ TEST_F(TrialsOnKernel, ARestartDuringATrialUndoesItAndRemembersThatItFailed) {
   })) << history();
 }
 
+// A trial that somebody else has changed says nothing of ours, and is nobody's failure.
+TEST_F(TrialsOnKernel, WhatSomebodyChangesDuringItsTrialIsNotJudged) {
+  begin("here");
+  const auto mask_of = [](const std::string& device) {
+    return run("unshare --mount sh -c 'mount -t sysfs sysfs /sys && cat /sys/class/net/" + device +
+               "/queues/rx-0/rps_cpus'")
+        .output;
+  };
+  const std::string web = mask_of("v-web"), backup = mask_of("v-backup");
+  host_->write_policy(kRpsOnTrial +
+                      "[[rule]]\nname = \"and of the other\"\n"
+                      "rps = { device = \"v-backup\", cpus = \"1\" }\n"
+                      "[guard]\ncooldown = \"1s\"\n");
+  serve();
+  const Process mice = client("web", "mice"), bulk = client("backup", "bulk --flows 4");
+  const Process daemon = start_with_queues();
+  ASSERT_TRUE(eventually(seconds(90), [&] { return mask_of("v-web") != web; })) << host_->log();
+  EXPECT_NE(mask_of("v-backup"), backup);
+  run("unshare --mount sh -c 'mount -t sysfs sysfs /sys && "
+      "echo 0 > /sys/class/net/v-web/queues/rx-0/rps_cpus'");
+  EXPECT_TRUE(eventually(seconds(10), [&] { return mask_of("v-backup") == backup; }))
+      << "the rest goes, too: " << host_->log();
+  EXPECT_THAT(history(), HasSubstr("never judged: RPS"));
+  EXPECT_EQ(verdict(), nlohmann::json::object());
+  EXPECT_EQ(trial(), "");
+  EXPECT_EQ(host_->state(), "idle");
+  EXPECT_TRUE(eventually(seconds(15), [&] {
+    return history().find("not tried now") != std::string::npos;
+  })) << history();
+  EXPECT_THAT(history(), Not(HasSubstr("failure"))) << history();
+}
+
 /// Sends small datagrams from `container` from CPU 0, as fast as it can, until it goes.
 class Flood {
  public:
@@ -252,7 +287,7 @@ TEST_F(TrialsOnKernel, SteeringThatLosesPacketsGoesWithinSeconds) {
   begin();
   const std::string masks = rps();
   host_->write_policy("mode = \"advise\"\n" + kRps.substr(kEnforce.size()));
-  const Process daemon = start_with_queues();
+  const Process daemon = start_with_queues(Load::seen);
   succeed("apply");
   ASSERT_NE(rps(), masks);
   host_->let_turns_pass(6);
