@@ -12,8 +12,14 @@ shift
 if [[ ${ANKUS_VM-} != 1 ]]; then
   [[ -x /lib/systemd/systemd ]] || { echo "skipped: no systemd on this machine"; exit 77; }
   # The daemon comes with its symbols, and the guest's disk is memory.
-  exec "$here/run" --systemd --nic vmxnet3 --mem 1536 --timeout 600 "$@" -- "$here/unit_test.sh" "$build"
+  exec "$here/run" --systemd --nic vmxnet3 --mem 1536 --timeout 3000 "$@" -- "$here/unit_test.sh" "$build"
 fi
+
+# Never on the machine itself: in the guest all of / is an overlay that goes with it.
+grep -q '^overlay / overlay ' /proc/mounts && grep -q '^vm /run/ankus-vm 9p ' /proc/mounts ||
+  { echo "unit_test.sh: ANKUS_VM is set, and this is not the VM" >&2; exit 2; }
+# The guest sees the machine's own Ankus, which is not what is judged.
+rm -rf /etc/ankus /var/lib/ankus /etc/systemd/system/ankusd.service{,.d} /etc/{sysusers,tmpfiles}.d/ankus.conf
 
 WAIT=60 # seconds until something must have happened; emulation on a busy machine has no lower bound
 failures=0
@@ -64,11 +70,14 @@ install -m 755 "$build/ankusctl" /usr/bin/
 install -m 644 "$root/systemd/ankusd.service" /usr/lib/systemd/system/
 install -m 644 "$root/systemd/ankus.sysusers" /usr/lib/sysusers.d/ankus.conf
 install -m 644 "$root/systemd/ankus.tmpfiles" /usr/lib/tmpfiles.d/ankus.conf
+install -D -m 644 "$root/docs/operating.md" /usr/share/doc/ankus/operating.md
 claim "systemd-sysusers takes our file" systemd-sysusers
 claim "systemd-tmpfiles takes our file" systemd-tmpfiles --create ankus.conf
 claim "what others must not read is root's alone" equal "700 root:root" "$(stat -c '%a %U:%G' /var/lib/ankus)"
 systemctl daemon-reload
 claim "the unit is whole" equal loaded "$(of_unit LoadState)"
+documentation=$(of_unit Documentation)
+claim "its documentation is where it says" test -e "${documentation#file://}"
 
 ip netns add beyond
 ip link add up0 type veth peer name wire netns beyond
