@@ -40,10 +40,13 @@ Result<std::optional<Undone>> undo_unconfirmed(const Confirmation& confirmation,
     }
     return std::optional<Undone>(std::move(undone));
   }
+  auto controls = journal.controls();
+  if (!controls) return std::unexpected(controls.error());
   auto undone = undo(actuator, journal, clock,
                      {.by = by,
                       .id = confirmation.plan,
-                      .hold = confirmation.on_trial ? Hold::no : Hold::until_resume});
+                      .hold = confirmation.on_trial ? Hold::no : Hold::until_resume,
+                      .again = !controls->degraded.empty()});
   if (!undone) return std::unexpected(undone.error());
   return std::optional<Undone>(*std::move(undone));
 }

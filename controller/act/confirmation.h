@@ -24,7 +24,8 @@ Result<std::optional<Confirmation>> expired(Journal& journal, const Clock& clock
 
 /// Undoes the plan whose deadline has passed, and holds: it must not be applied again at the next
 /// tick. A trial does not hold, it has its own memory. Recovers first what was interrupted: nobody
-/// may have been there to do it. Nothing if none has.
+/// may have been there to do it. Nothing if none has. What could not be undone goes on waiting; to
+/// be called again: without steps it was not tried, since nothing of it can be read yet.
 Result<std::optional<Undone>> undo_expired(Actuator& actuator, Journal& journal,
                                            const Clock& clock);
 

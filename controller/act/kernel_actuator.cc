@@ -27,7 +27,12 @@ Result<void> KernelView::check(const Device& device) {
   // Under another name it is the same device, with all that was set on it.
   const bool is_here = std::ranges::any_of(
       links_, [&](const auto& link) { return link.second.ifindex == device.ifindex; });
-  if (is_here && netns_cookie_ == device.netns_cookie) return {};
+  const bool is_ours = netns_cookie_ == device.netns_cookie;
+  if (is_here && is_ours) return {};
+  if (!is_ours && !handles_->other_namespaces_gone)
+    return fail(ErrorKind::refused, "device " + device.name + " (ifindex " +
+                                        std::to_string(device.ifindex) +
+                                        ") is in another network namespace");
   return fail(ErrorKind::gone, "device " + device.name + " (ifindex " +
                                    std::to_string(device.ifindex) + ") is not there any more");
 }
@@ -174,10 +179,16 @@ Setting KernelActuator::as_kept(const Knob& knob, const Setting& setting) {
 }
 
 Result<void> KernelActuator::renew_classifiers(std::span<const HeldKnob> held) {
+  KernelView view(socket_, handles_);
   for (const HeldKnob& h : held) {
     const auto* knob = std::get_if<knob::Classifier>(&h.knob);
     const auto* program = std::get_if<ClassifierProgram>(&h.written);
     if (knob == nullptr || program == nullptr) continue;
+    if (const auto there = view.check(knob->device); !there) {
+      if (there.error().kind == ErrorKind::gone)
+        continue;  // and its number may be another's by now
+      return there;
+    }
     if (program->hook == ClassifierProgram::Hook::tcx) {
       if (auto done = renew_tcx_classifier(knob->device, handles_); !done) return done;
       continue;

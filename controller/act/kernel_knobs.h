@@ -36,6 +36,8 @@ struct KernelHandles {
   std::string cgroup = "/sys/fs/cgroup";  ///< "" is: no cgroup v2 on this host
   Irqbalance irqbalance;
   std::shared_ptr<IrqNumbers> irq_numbers;  ///< made by the actuator
+  /// A person says so of all but the caller's: what was set on their devices is gone with them.
+  bool other_namespaces_gone = false;
 };
 
 /// One reading of the kernel: dumps are made once for each device and kept while this lives.
@@ -44,7 +46,8 @@ class KernelView {
   KernelView(NetlinkSocket& socket, const KernelHandles& handles)
       : socket_(&socket), handles_(&handles) {}
 
-  /// Error{gone} if the device of that number and namespace is not there any more.
+  /// Error{gone} if the device of that number is not there any more, Error{refused} if it is one of
+  /// another namespace, of which nothing is known here.
   Result<void> check(const Device& device);
   Result<const std::vector<tc::Qdisc>*> qdiscs(std::uint32_t ifindex);
   Result<const std::vector<tc::Class>*> classes(std::uint32_t ifindex);

@@ -39,12 +39,8 @@ Result<Recovered> recover_plan(Run run, Actuator& actuator, Journal& journal, co
   if (!ceded) return std::unexpected(ceded.error());
   auto controls = journal.controls();
   if (!controls) return std::unexpected(controls.error());
+  // One that cannot be read must not stand in the way of the others: it is degraded, and held.
   const Readings readings = read_knobs(actuator, knobs_of(run.steps));
-  for (const auto& [knob, found] : readings)
-    if (!found && !is_gone(found))
-      return with_context(
-          "plan " + run.plan + " was interrupted and cannot be recovered: " + to_text(knob),
-          found.error());
 
   Recovered recovered{.plan = run.plan};
   HeldChange change;

@@ -25,8 +25,8 @@ struct Recovered {
 std::string_view to_text(Recovered::How how);
 
 /// To be called at start, before anything else: brings each interrupted plan to its before or its
-/// after, never between. An Error means that the host cannot be read or the journal not written;
-/// then nothing may be applied, and it is to be called again.
+/// after, never between, as far as its knobs can be read and written. An Error means that the
+/// journal cannot be read or written; then nothing may be applied, and it is to be called again.
 Result<std::vector<Recovered>> recover(Actuator& actuator, Journal& journal, const Clock& clock);
 
 }  // namespace ankus

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "act/dry_run.h"
+#include "act/recover.h"
 #include "act/steps.h"
 #include "act/take_back.h"
 
@@ -23,16 +24,6 @@ bool only_membership(const Plan& plan) {
   return std::ranges::all_of(plan.actions, [](const Action& a) {
     return std::holds_alternative<knob::Membership>(a.knob);
   });
-}
-
-Result<void> nothing_interrupted(Journal& journal) {
-  auto runs = journal.runs();
-  if (!runs) return std::unexpected(runs.error());
-  for (const Run& run : *runs)
-    if (run.state == RunState::open)
-      return fail(ErrorKind::refused,
-                  "plan " + run.plan + " was interrupted and has to be recovered first");
-  return {};
 }
 
 /// The steps of the plan; those that are in force already are marked as skipped. An Error if a knob
@@ -220,12 +211,14 @@ Result<void> may_apply(const Controls& controls, Applies what) {
 
 Result<Applied> apply(const Plan& plan, Actuator& actuator, Journal& journal, const Clock& clock,
                       const ApplyOptions& options) {
+  // What could not be closed when it ended: until it is, nobody knows what is held.
+  if (auto recovered = recover(actuator, journal, clock); !recovered)
+    return std::unexpected(recovered.error());
   auto controls = journal.controls();
   if (!controls) return std::unexpected(controls.error());
   const bool daily = only_membership(plan) && !options.confirm_within;
   if (auto may = may_apply(*controls, daily ? Applies::daily_work : Applies::a_change); !may)
     return std::unexpected(may.error());
-  if (auto clear = nothing_interrupted(journal); !clear) return std::unexpected(clear.error());
   auto held = journal.held();
   if (!held) return std::unexpected(held.error());
   auto steps = check_before(plan, actuator);

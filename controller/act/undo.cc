@@ -369,9 +369,11 @@ HeldChange held_after_undo(const Run& undo, const std::set<Knob>& lost, const Re
 
 /// An undo that is about to be carried out.
 struct IntendedUndo {
-  Run run;                   ///< its id is 0 if the intents could not be recorded
-  Controls controls;         ///< with its hold
-  std::set<Knob> postponed;  ///< would be taken again if the intents could be recorded
+  std::vector<Event> events;      ///< to go before its outcomes
+  std::vector<std::string> said;  ///< the objects of which a try before has said that they failed
+  Run run;                        ///< its id is 0 if the intents could not be recorded
+  Controls controls;              ///< with its hold
+  std::set<Knob> postponed;       ///< would be taken again if the intents could be recorded
 };
 
 /// If an undo since the run has brought the knob back already.
@@ -421,6 +423,19 @@ Controls controls_after(const IntendedUndo& intended, const Undone& undone,
     controls.confirmation.reset();
   if (controls.unjudged && is_settled(controls.unjudged->run)) controls.unjudged.reset();
   return controls;
+}
+
+/// What history is told. What an undo did belongs to other plans as well: so by whom.
+std::vector<Event> history_of(const IntendedUndo& intended, const Run& run) {
+  std::vector<Event> events = intended.events;
+  for (const RunStep& step : run.steps) {
+    const bool again =
+        std::ranges::find(intended.said, to_text(step.action.knob)) != intended.said.end();
+    if (step.outcome == Outcome::failed && again) continue;
+    events.push_back(events_of(run.plan, {&step, 1}).front());
+    events.back().text += "; asked for by " + run.by;
+  }
+  return events;
 }
 
 Result<Undone> carry_out(const IntendedUndo& intended, Actuator& actuator, Journal& journal,
@@ -489,9 +504,16 @@ Result<Undone> carry_out(const IntendedUndo& intended, Actuator& actuator, Journ
   }
   // The host is as it should be; what is held too much reads as its original and is dropped later.
   if (!closed) undone.notes.push_back("the outcome cannot be recorded: " + closed.error().text);
-  if (auto recorded = journal.record(events_of(run.plan, run.steps)); !recorded)
+  if (auto recorded = journal.record(history_of(intended, run)); !recorded)
     undone.notes.push_back("history cannot be written: " + recorded.error().text);
   return undone;
+}
+
+bool none_can_be_read(const std::vector<RunStep>& steps, Actuator& actuator) {
+  const Readings readings = read_knobs(actuator, knobs_of(steps));
+  return !readings.empty() && std::ranges::all_of(readings, [](const auto& reading) {
+    return !reading.second && !is_gone(reading.second);
+  });
 }
 
 }  // namespace
@@ -531,6 +553,8 @@ Result<Undone> undo(Actuator& actuator, Journal& journal, const Clock& clock,
     if (!steps) return std::unexpected(steps.error());
     run.steps = *std::move(steps);
   }
+  if (options.again && none_can_be_read(run.steps, actuator))
+    return Undone{.what = run.plan, .degraded = controls->degraded};
   if (options.hold == Hold::until_resume) controls->hold = run.plan + " by " + options.by;
   auto begun = journal.begin({.plan = run.plan,
                               .purpose = run.purpose,
@@ -538,6 +562,12 @@ Result<Undone> undo(Actuator& actuator, Journal& journal, const Clock& clock,
                               .steps = run.steps,
                               .controls = *controls});
   IntendedUndo intended{.run = std::move(run), .controls = *controls};
+  if (options.again)
+    intended.said = controls->degraded;
+  else
+    intended.events.push_back({.kind = "command",
+                               .plan = intended.run.plan,
+                               .text = intended.run.plan + ", asked for by " + options.by});
   std::vector<std::string> notes;
   // Giving back can be repeated from what is held: unlike a plan it may go on without its intent.
   // What would be taken again would be nobody's.

@@ -32,6 +32,8 @@ struct UndoOptions {
   Hold hold = Hold::until_resume;
   IfChanged if_changed = IfChanged::leave;
   std::optional<Part> part;  ///< with an empty id: that only
+  /// A try before has failed: none is made while nothing can be read yet, and only news are said.
+  bool again = false;
 };
 
 /// What became of an undo.

@@ -228,6 +228,56 @@ TEST_P(RemovalToBeConfirmed, StaysRemovedOnceItIsConfirmed) {
   EXPECT_EQ(s.kernel.settings, settings);
 }
 
+/// A deadline at which something of the plan cannot be undone.
+class MissedDeadline : public RemovalToBeConfirmed {
+ protected:
+  void SetUp() override {
+    RemovalToBeConfirmed::SetUp();
+    s.kernel.add_queues(s.eth0, 1, 0);
+    before_ = s.kernel.settings;
+    Desired desired;
+    desired.wishes = {{.knob = irq_, .setting = CpuSet{{1}}, .reason = "test"}};
+    apply(desired, seconds(60));
+    s.clock.advance(seconds(61));
+  }
+  Result<std::optional<Undone>> undo_expired() {
+    return ankus::undo_expired(s.kernel, journal(), s.clock);
+  }
+  std::size_t events() { return journal().events(100'000, "")->size(); }
+
+  const Knob irq_ = knob::IrqAffinity{s.eth0, "eth0-rx-0"};
+  std::map<Knob, Setting> before_;
+};
+
+TEST_P(MissedDeadline, IsKeptInMindWithoutFillingTheJournal) {
+  for (const bool refused : {false, true}) {
+    (refused ? s.kernel.deaf : s.kernel.unreadable) = {irq_};
+    const auto first = undo_expired();
+    ASSERT_TRUE(first && *first);
+    EXPECT_FALSE((*first)->steps.empty());
+    const std::size_t said = events();
+    for (int i = 0; i < 100; ++i) {
+      const auto undone = undo_expired();
+      ASSERT_TRUE(undone && *undone);
+      EXPECT_EQ((*undone)->degraded, std::vector{to_text(irq_)});
+      EXPECT_EQ((*undone)->steps.empty(), !refused) << "what cannot be read is not tried";
+    }
+    EXPECT_EQ(events(), said);
+    EXPECT_LE(journal().runs()->size(), 3u);
+    EXPECT_TRUE(journal().controls()->confirmation);
+    s.kernel.unreadable.clear();
+  }
+  s.kernel.deaf.clear();
+  ASSERT_TRUE(undo_expired());
+  EXPECT_EQ(s.kernel.settings, before_);
+  const auto controls = journal().controls();
+  EXPECT_FALSE(controls->confirmation);
+  EXPECT_TRUE(controls->hold);
+  EXPECT_EQ(controls->degraded, std::vector<std::string>{});
+}
+
+INSTANTIATE_TEST_SUITE_P(Confirmation, MissedDeadline, testing::Bool());
+
 TEST(Confirmation, OfATrialIsItsVerdicts) {
   Scene s;
   const auto applied = s.apply(s.plan(s.tree()), {.confirm_within = seconds(60), .on_trial = true});

@@ -195,17 +195,33 @@ TEST(Recover, LeavesAloneWhatSomebodyElseTookMeanwhile) {
   EXPECT_TRUE(m.scene.journal.held_list.empty());
 }
 
-TEST(Recover, WaitsWhileTheHostCannotBeRead) {
+TEST(Recover, WhatCannotBeReadDoesNotBlockTheRest) {
   Mortal m(Store::memory);
-  m.die_at(5, Fate::Moment::after_effect);
-  (void)m.apply(m.scene.tree());
+  m.scene.kernel.add_queues(m.scene.eth0, 2, 0);
+  const Host before = m.scene.kernel.settings;
+  Desired desired;
+  const Knob irq = knob::IrqAffinity{m.scene.eth0, "eth0-rx-0"};
+  const Knob rps = knob::RpsMask{m.scene.eth0, 0};
+  for (const Knob& knob : {irq, rps, Knob(knob::RpsMask{m.scene.eth0, 1})})
+    desired.wishes.push_back({.knob = knob, .setting = CpuSet{{1}}, .reason = "test"});
+  m.die_at(4, Fate::Moment::after_effect);  // history, intents, the two writes
+  (void)m.apply(desired);
+  ASSERT_TRUE(m.fate.dead);
   m.start();
-  m.scene.kernel.unreadable.insert(knob::RootQdisc{m.scene.eth0});
-  EXPECT_FALSE(m.recover());
-  EXPECT_FALSE(m.apply(m.scene.tree()));
+  ASSERT_NE(m.scene.kernel.settings.at(irq), before.at(irq));
+  ASSERT_NE(m.scene.kernel.settings.at(rps), before.at(rps));
+  m.scene.kernel.unreadable.insert(irq);  // as one of a link that is down
+  const auto recovered = m.recover();
+  ASSERT_TRUE(recovered && recovered->size() == 1) << recovered.error().text;
+  EXPECT_EQ(recovered->front().degraded, std::vector{to_text(irq)});
+  EXPECT_EQ(m.scene.kernel.settings.at(rps), before.at(rps));
+  EXPECT_EQ(m.scene.journal.control.degraded, std::vector{to_text(irq)});
+  for (const ankus::Run& run : m.scene.journal.run_list) EXPECT_NE(run.state, RunState::open);
+  EXPECT_FALSE(m.apply(m.scene.tree())) << "degraded";
   m.scene.kernel.unreadable.clear();
-  EXPECT_TRUE(m.recover());
-  EXPECT_TRUE(m.scene.kernel.settings.empty());
+  ASSERT_TRUE(m.undo());
+  EXPECT_EQ(m.scene.kernel.settings, before);
+  EXPECT_EQ(m.scene.journal.control.degraded, std::vector<std::string>{});
 }
 
 }  // namespace

@@ -298,5 +298,23 @@ TEST(Undo, OfCpusThatWentOfflineAlsoIfNobodyWantsThemAnyMore) {
   s.expect_given_back();
 }
 
+TEST(Undo, HistoryKnowsWhoAskedForIt) {
+  Scene s;
+  ASSERT_TRUE(s.undo({.by = "root", .hold = Hold::no})) << "nothing is in force";
+  ASSERT_EQ(s.journal.past.size(), 1u);
+  EXPECT_EQ(s.journal.past[0].event.kind, "command");
+  EXPECT_EQ(s.journal.past[0].event.text, "undo of all, asked for by root");
+  const auto applied = s.apply(s.plan(s.tree()));
+  s.journal.past.clear();
+  ASSERT_TRUE(s.undo({.by = "uid 1000", .id = applied->plan}));
+  const auto past = s.journal.events(1000, applied->plan);
+  ASSERT_TRUE(past);
+  EXPECT_EQ(past->size(), applied->steps.size() + 1);
+  for (const PastEvent& p : *past)
+    EXPECT_TRUE(p.event.text.ends_with(", asked for by uid 1000") ||
+                p.event.text.ends_with("; asked for by uid 1000"))
+        << p.event.text;
+}
+
 }  // namespace
 }  // namespace ankus

@@ -50,9 +50,12 @@ class FakeJournal final : public Journal {
       }
     (void)change_held(closing.change);  // cannot fail here
     if (closing.controls) control = with_run(*closing.controls, closing.run);
-    if (keeps_all_runs(control)) return {};
     std::erase_if(run_list, [&](const Run& run) {
-      return run.state != RunState::open &&
+      const bool undid_nothing =
+          run.purpose == Purpose::undo && std::ranges::all_of(run.steps, [](const RunStep& s) {
+            return s.outcome == Outcome::failed;
+          });
+      return run.state != RunState::open && (undid_nothing || !keeps_all_runs(control)) &&
              std::ranges::none_of(held_list, [&](const HeldKnob& h) { return h.run == run.id; });
     });
     return {};
@@ -121,7 +124,9 @@ class FakeJournal final : public Journal {
   Result<std::vector<PastEvent>> events(std::size_t limit, const std::string& id) override {
     std::vector<PastEvent> found;
     for (const PastEvent& p : past)
-      if (id.empty() || p.event.plan == id || p.event.action == id) found.push_back(p);
+      if (id.empty() || p.event.plan == id || p.event.action == id ||
+          p.event.plan == "undo of " + id)
+        found.push_back(p);
     if (found.size() > limit) found.erase(found.begin(), found.end() - static_cast<long>(limit));
     return found;
   }
