@@ -130,6 +130,19 @@ struct nf_conntrack_zone {
   __u16 id;
 } KERNEL;
 enum nf_ct_ext_id { NF_CT_EXT_ACCT = 3 };
+/* Their values change from kernel to kernel (include/net/dropreason-core.h). */
+enum skb_drop_reason {
+  SKB_DROP_REASON_NO_SOCKET = 3,
+  SKB_DROP_REASON_SOCKET_FILTER = 5,
+  SKB_DROP_REASON_SOCKET_RCVBUFF = 6,
+  SKB_DROP_REASON_NETFILTER_DROP = 8,
+  SKB_DROP_REASON_XFRM_POLICY = 11,
+  SKB_DROP_REASON_BPF_CGROUP_EGRESS = 38,
+  SKB_DROP_REASON_NEIGH_CREATEFAIL = 40,
+  SKB_DROP_REASON_NEIGH_FAILED = 41,
+  SKB_DROP_REASON_NEIGH_QUEUEFULL = 42,
+  SKB_DROP_REASON_NEIGH_DEAD = 43,
+};
 struct nf_ct_ext {
   __u8 offset[9];
 } KERNEL;

@@ -1096,8 +1096,21 @@ int BPF_PROG(ankus_latency_consumed, struct sk_buff *skb) {
   return 0;
 }
 
+/* Nobody wanted it, or nobody was there: no queue of this host is to blame. What a host drops without
+ * saying why may be any queue's (fq_codel says no more until 6.12). */
+static __always_inline int is_refused(__u32 reason) {
+#define IS(name) \
+  (bpf_core_enum_value_exists(enum skb_drop_reason, name) && reason == bpf_core_enum_value(enum skb_drop_reason, name))
+  return IS(SKB_DROP_REASON_NO_SOCKET) || IS(SKB_DROP_REASON_SOCKET_FILTER) ||
+         IS(SKB_DROP_REASON_SOCKET_RCVBUFF) || IS(SKB_DROP_REASON_NETFILTER_DROP) ||
+         IS(SKB_DROP_REASON_XFRM_POLICY) || IS(SKB_DROP_REASON_BPF_CGROUP_EGRESS) ||
+         IS(SKB_DROP_REASON_NEIGH_CREATEFAIL) || IS(SKB_DROP_REASON_NEIGH_FAILED) ||
+         IS(SKB_DROP_REASON_NEIGH_QUEUEFULL) || IS(SKB_DROP_REASON_NEIGH_DEAD);
+#undef IS
+}
+
 SEC("tp_btf/kfree_skb")
-int BPF_PROG(ankus_latency_freed, struct sk_buff *skb) {
+int BPF_PROG(ankus_latency_freed, struct sk_buff *skb, void *location, __u32 reason) {
   __u64 began;
   rule_t *rule = begin(&began);
   packet_t *packet;
@@ -1105,7 +1118,10 @@ int BPF_PROG(ankus_latency_freed, struct sk_buff *skb) {
 
   if (!rule) return 0;
   packet = packet_at(at(skb), rule);
-  if (packet) {
+  if (packet && is_refused(reason)) {
+    not_begun(packet);
+    forget(at(skb));
+  } else if (packet) {
     segment = ankus_pending(packet->point);
     if (segment != ANKUS_SEGMENTS) ankus_latency_dropped(packet->owner, segment);
     if (packet->flags & ANKUS_PACKET_WHOLE) {

@@ -53,7 +53,9 @@ struct SegmentLatency {
   /// into another; at a sampling of 1 in n > 1 the packets of host_in and container_out are a count
   /// divided by n.
   Coverage coverage;
-  std::uint64_t dropped = 0;  ///< sampled packets that the kernel dropped in this segment
+  /// Sampled packets that the kernel dropped in this segment; not what netfilter, a socket or a
+  /// missing neighbour refused.
+  std::uint64_t dropped = 0;
   std::uint64_t merged = 0;   ///< about; travelled on inside another (GRO, a socket's queue)
   std::uint64_t split = 0;    ///< sampled packets that a qdisc cut up (tbf, cake): not measured
   nanoseconds sum{}, max{};

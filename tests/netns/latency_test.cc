@@ -367,6 +367,42 @@ TEST_F(Latency, ADroppedPacketIsCountedAndLeavesNothingBehind) {
   EXPECT_LT(measured.on_the_way(), 5U) << "those dropped are not; neighbours' are\n" << text;
 }
 
+// Neither a row that is left out, nor one that looks well.
+TEST_F(Latency, AQueueThatDropsAllIsInTheReading) {
+  Lab lab("--routed" + std::string(kTwo));
+  const UniqueFd server = datagrams(lab.server(), "10.77.0.2", 7001);
+  const UniqueFd client = datagrams(lab.container("web"), "0.0.0.0", 7000, "10.77.0.2", 7001);
+  burst(client.get(), 1, 1000);
+  ASSERT_EQ(receive(server.get(), 1), 1) << "the neighbour is known";
+  ASSERT_EQ(run("tc qdisc add dev up0 root blackhole").code, 0);
+  Measured measured(lab);
+  measured.begin();
+  burst(client.get(), 20, 1000);
+  measured.sensor().end();
+  const SegmentLatency qdisc = measured.of(Segment::qdisc);
+  EXPECT_EQ(qdisc.dropped, 20U) << describe(measured.reading());
+  EXPECT_EQ(qdisc.coverage, Coverage{}) << describe(measured.reading());
+}
+
+TEST_F(Latency, WhatAnApplicationHasNoRoomForIsNoLossOfThePath) {
+  Lab lab("--routed --no-nat" + std::string(kTwo));
+  Measured measured(lab);
+  const std::string web = lab.value("LAB_C_web_ADDR4");
+  const UniqueFd receiver = datagrams(lab.container("web"), web, 7001);
+  const int least = 1;  // the kernel makes it some 2 KB
+  ASSERT_EQ(setsockopt(receiver.get(), SOL_SOCKET, SO_RCVBUF, &least, sizeof least), 0);
+  const UniqueFd sender = datagrams(lab.server(), "10.77.0.2", 7000, web, 7001);
+  measured.begin();
+  burst(sender.get(), 40, 1000);
+  std::this_thread::sleep_for(milliseconds(100));
+  measured.sensor().end();
+  const SegmentLatency stack = measured.of(Segment::stack_in);
+  EXPECT_EQ(stack.dropped, 0U) << describe(measured.reading());
+  EXPECT_LT(stack.coverage.packets, 10U) << "nor are they its witnesses\n"
+                                         << describe(measured.reading());
+  EXPECT_GT(measured.of(Segment::host_in).coverage.measured, 30U) << describe(measured.reading());
+}
+
 // A container that downloads: what is merged in the socket's queue is read as one, so `read` may
 // have fewer than arrived, but the path has all.
 TEST_F(Latency, ADownloadIsMeasuredUpToItsSocket) {
