@@ -476,7 +476,7 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
     former_.reset();
   }
   // A verdict on a plan of other policies must not bring back those before them.
-  if (request.policies) former_.reset();
+  if (request.policies && !reply.applied.failure) former_.reset();
   if (done && request.policies && (request.confirm_within || (structural && trials_.under_way())))
     former_ = Former{.policies = former, .plan = reply.applied.plan};
   trials_.forget_withdrawals();

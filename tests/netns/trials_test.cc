@@ -181,6 +181,31 @@ TEST_F(TrialsOnKernel, AHarmfulPolicyIsUndoneByItself) {
       << "an action is judged with its plan";
 }
 
+// The verdict on the first plan must not bring back the policies from before it.
+TEST_F(TrialsOnKernel, PoliciesThatSomebodyAppliesDuringATrialStayWhateverTheVerdict) {
+  begin();
+  host_->write_policy(mice_first(kVerify, "100 Mbit"));
+  std::ofstream(host_->file("harmful.toml")) << kHarmful;
+  std::ofstream(host_->file("later.toml")) << kHarmful;
+  const Process daemon = host_->start();
+  succeed("apply");
+  serve();
+  const Process mice = client("web", "mice"), bulk = client("backup", "bulk --flows 2");
+  ASSERT_TRUE(eventually(seconds(20), [&] {
+    return weight("v-web") == "light" && weight("v-backup") == "heavy";
+  })) << host_->ctl("workloads").output;
+  succeed("plan " + host_->file("harmful.toml"));
+  host_->let_turns_pass(5);
+  const auto applied = host_->json("apply " + host_->file("harmful.toml"));
+  ASSERT_THAT(trial(), HasSubstr(applied.value("plan", "?"))) << applied;
+  succeed("apply " + host_->file("later.toml"));
+  ASSERT_TRUE(eventually(seconds(15), [&] {
+    return verdict().value("plan", "") == applied["plan"];
+  })) << host_->log();
+  EXPECT_EQ(verdict().value("verdict", ""), "harmed") << verdict();
+  EXPECT_THAT(host_->json("status").dump(), HasSubstr("later.toml"));
+}
+
 TEST_F(TrialsOnKernel, WhatIsOnTrialDoesNotOutliveTheDaemon) {
   begin("here");  // a queue on the host: what its mice wait there is a sign
   const std::string masks = rps();
