@@ -203,6 +203,7 @@ Result<Look> EffectProbe::look(const Snapshot& snapshot, MonotonicTime now) {
         {.workload = state.workload.id,
          .name = state.workload.name,
          .weight = state.footprint.weight,
+         .guest = state.workload.kind == WorkloadKind::vm,
          .moved = {usage->second.transmitted.count + usage->second.received.count},
          .elephants = state.footprint.elephants,
          .by_elephants = usage->second.by_elephants,

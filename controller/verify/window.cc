@@ -114,9 +114,12 @@ bool held_back(const TcpHealth& later, const TcpHealth& earlier) {
   return tcp.retransmits > 0 && tcp.retransmits * 20 >= tcp.packets_sent;
 }
 
-/// Includes TCP's own waiting for its windows, which nothing of ours shortens or lengthens.
-bool is_judged(LatencySegment segment) {
-  return !info_of(segment).spans_others && segment != LatencySegment::send;
+/// A service of the host has no device of its own, and no parts of its way in.
+bool has_parts_of_in(const std::vector<SegmentLatency>& segments, WorkloadId workload) {
+  return std::ranges::any_of(segments, [&](const SegmentLatency& s) {
+    return s.workload == workload &&
+           (s.segment == LatencySegment::host_in || s.segment == LatencySegment::stack_in);
+  });
 }
 
 /// What was measured of each workload. A sensor whose window is over says nothing any more.
@@ -126,8 +129,14 @@ std::map<WorkloadId, std::vector<Row>> rows_of(const std::vector<Look>& looks) {
     return !look.latency.segments.empty();
   });
   if (seen == looks.rend()) return rows;
-  for (const SegmentLatency& s : seen->latency.segments)
-    if (is_judged(s.segment)) rows[s.workload].emplace_back(s.workload, s.segment);
+  const std::vector<SegmentLatency>& segments = seen->latency.segments;
+  for (const SegmentLatency& s : segments) {
+    // Includes TCP's own waiting for its windows, which nothing of ours shortens or lengthens.
+    if (s.segment == LatencySegment::send) continue;
+    const bool whole = s.segment == LatencySegment::in && !has_parts_of_in(segments, s.workload);
+    if (whole || !info_of(s.segment).spans_others)
+      rows[s.workload].emplace_back(s.workload, s.segment);
+  }
   return rows;
 }
 
@@ -151,8 +160,12 @@ Samples SampleWindow::samples() const {
                          .name = now.name,
                          .tcp = tcp,
                          .moved = {growth(now.moved.count, then->moved.count)}};
-      for (const Row& row : rows[now.workload])
+      for (const Row& row : rows[now.workload]) {
         light.segments.push_back(segment_samples(looks_, row));
+        // Until the VMM or vhost takes it, whatever the guest does.
+        if (now.guest && row.second == LatencySegment::stack_and_read)
+          light.segments.back().kind = SegmentKind::in;
+      }
       // TCP is seen in all network namespaces and on loopback: what passes nothing of this host's
       // path is no witness of it.
       const bool passes = light.moved.count > 0 || !light.segments.empty();

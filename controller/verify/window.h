@@ -17,6 +17,7 @@ struct WorkloadTotals {
   WorkloadId workload = 0;
   std::string name;
   Weight weight = Weight::unknown;
+  bool guest = false;  ///< a VM: what its packets wait for at the tap is this host's doing
   Bytes moved;
   std::uint32_t elephants = 0;  ///< open now
   Bytes by_elephants;           ///< of what was moved

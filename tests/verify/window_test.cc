@@ -62,6 +62,38 @@ TEST(SampleWindow, KeepsWaitingForTheApplicationApart) {
   EXPECT_EQ(samples.watched[0].segments[1].kind, SegmentKind::application);
 }
 
+TEST(SampleWindow, TheWayInOfAServiceIsJudgedAsAWhole) {
+  for (const bool container : {false, true}) {
+    SampleWindow window;
+    for (int second = 0; second <= 1; ++second) {
+      Look one = look(second, 10, std::chrono::microseconds(5));
+      one.latency.segments.push_back({.workload = kMouse, .segment = LatencySegment::in});
+      if (container)
+        one.latency.segments.push_back({.workload = kMouse, .segment = LatencySegment::stack_in});
+      window.add(std::move(one));
+    }
+    const std::vector<SegmentSamples> segments = window.samples().watched.at(0).segments;
+    ASSERT_EQ(segments.size(), 2U);
+    EXPECT_EQ(segments[1].name, container ? "stack-in" : "in") << "never both: one has the other";
+    EXPECT_EQ(segments[1].kind, SegmentKind::in);
+  }
+}
+
+TEST(SampleWindow, WhatWaitsAtATapWaitsForThisHost) {
+  for (const bool guest : {false, true}) {
+    SampleWindow window;
+    for (int second = 0; second <= 1; ++second) {
+      Look one = look(second, 10, std::chrono::microseconds(5));
+      one.latency.segments.push_back(
+          {.workload = kMouse, .segment = LatencySegment::stack_and_read});
+      one.workloads[0].guest = guest;
+      window.add(std::move(one));
+    }
+    EXPECT_EQ(window.samples().watched.at(0).segments.at(1).kind,
+              guest ? SegmentKind::in : SegmentKind::application);
+  }
+}
+
 TEST(SampleWindow, RoundTripsHideNothingOfTheHost) {
   SampleWindow window;
   for (int second = 0; second <= 2; ++second) {
