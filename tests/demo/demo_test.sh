@@ -38,6 +38,7 @@ leftovers() { # of the demo with the pid $1
 }
 
 run_demo() { # run_demo ARGUMENTS...: in the background
+  : >"$work/demo.err" # by now, and not when the background gets to it: it is looked at for what it says
   "$here/demo" --build "$build" "$@" >"$work/demo.json" 2>"$work/demo.err" &
   demo_pid=$!
 }
