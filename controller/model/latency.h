@@ -56,8 +56,8 @@ struct SegmentLatency {
   /// Sampled packets that the kernel dropped in this segment; not what netfilter, a socket or a
   /// missing neighbour refused.
   std::uint64_t dropped = 0;
-  std::uint64_t merged = 0;   ///< about; travelled on inside another (GRO, a socket's queue)
-  std::uint64_t split = 0;    ///< sampled packets that a qdisc cut up (tbf, cake): not measured
+  std::uint64_t merged = 0;  ///< about; travelled on inside another (GRO, a socket's queue)
+  std::uint64_t split = 0;   ///< sampled packets that a qdisc cut up (tbf, cake): not measured
   nanoseconds sum{}, max{};
 
   bool operator==(const SegmentLatency&) const = default;
