@@ -312,9 +312,14 @@ TEST_F(TrialsOnKernel, SteeringThatLosesPacketsGoesWithinSeconds) {
   begin();
   const std::string masks = rps();
   host_->write_policy("mode = \"advise\"\n" + kRps.substr(kEnforce.size()));
-  const Process daemon = start_with_queues(Load::seen);
+  Process daemon = start_with_queues(Load::seen);
+  host_->let_turns_pass(3);  // what the host drops by itself
   succeed("apply");
   ASSERT_NE(rps(), masks);
+  host_->let_turns_pass(2);
+  daemon.signal(SIGTERM);
+  EXPECT_EQ(daemon.wait(), 0);
+  const Process successor = start_with_queues(Load::seen);
   host_->let_turns_pass(6);
   EXPECT_NE(rps(), masks) << "no loss, no reason";
   {
@@ -322,6 +327,7 @@ TEST_F(TrialsOnKernel, SteeringThatLosesPacketsGoesWithinSeconds) {
     EXPECT_TRUE(eventually(seconds(15), [&] { return rps() == masks; })) << host_->log();
   }
   EXPECT_THAT(history(), HasSubstr("steering harmed"));
+  EXPECT_THAT(history(), HasSubstr("per second without steering")) << "known across the restart";
   EXPECT_THAT(host_->json("status")["held"], IsEmpty());
   EXPECT_EQ(host_->json("status")["state"].value("name", "?"), "idle") << "nobody has to resume";
   EXPECT_EQ(host_->snapshot(), before_);
