@@ -370,13 +370,21 @@ double sum_of(const std::vector<double>& values) {
   return mean_of(values) * static_cast<double>(values.size());
 }
 
-/// Events that come in swarms are compared slice by slice: a single swarm is no rise. What was not
-/// there before to count them had none.
-bool swarms_rose(std::vector<double> before, const std::vector<double>& after) {
-  if (before.empty()) before.resize(after.size());
+/// Events that come in swarms are compared slice by slice: a single swarm is no rise.
+bool swarms_rose(const std::vector<double>& before, const std::vector<double>& after) {
   return sum_of(after) >= static_cast<double>(kGuardLeast) &&
          mean_of(after) >= mean_of(before) * static_cast<double>(kGuardTimes) &&
          mean_fell(after, before, kGuardRisk);
+}
+
+/// The same of what must be seen in windows of few slices, too: at least half of those after have
+/// more than any before.
+bool rose_for_good(const std::vector<double>& before, const std::vector<double>& after) {
+  const double most = before.empty() ? 0 : std::ranges::max(before);
+  const auto above = std::ranges::count_if(after, [&](double count) { return count > most; });
+  return sum_of(after) >= static_cast<double>(kGuardLeast) &&
+         mean_of(after) >= mean_of(before) * static_cast<double>(kGuardTimes) &&
+         static_cast<std::size_t>(above) * 2 >= after.size();
 }
 
 struct Part {
@@ -646,7 +654,7 @@ void add_light_vetoes(const Samples& before, const Samples& after, std::vector<F
       const Part old = kind.part(*earlier), now = kind.part(light);
       if (now.bad >= kGuardLeast && now.share() >= kStarved &&
           now.share() >= old.share() * static_cast<double>(kGuardTimes) &&
-          (is_blocked(light) || swarms_rose(kind.by_slice(*earlier), kind.by_slice(light))))
+          (is_blocked(light) || rose_for_good(kind.by_slice(*earlier), kind.by_slice(light))))
         vetoes.push_back({.rule = times_rule("light " + std::string(kind.what)),
                           .numbers = light.name + ": " + percent(old.share()) + " before, " +
                                      percent(now.share()) + " after"});
@@ -659,7 +667,7 @@ void add_host_vetoes(const Samples& before, const Samples& after, std::vector<Fi
   const auto guard = [&](const std::string& what, const Slices& old, const Slices& now) {
     if (!old || !now) return;
     const std::vector<double> had(old->begin(), old->end()), has(now->begin(), now->end());
-    if (swarms_rose(had, has))
+    if (rose_for_good(had, has))
       vetoes.push_back({.rule = times_rule(what),
                         .numbers = in_window(sum_of(had), before) + " before, " +
                                    in_window(sum_of(has), after) + " after"});

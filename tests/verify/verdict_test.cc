@@ -342,6 +342,17 @@ TEST(Verdict, AWorkloadNoneOfWhosePacketsPassesIsStarvedHoweverSeldomItTries) {
   EXPECT_EQ(judge(window_of({light_of(1, milliseconds(10))}), after, {}).effect, Effect::harmed);
 }
 
+TEST(Verdict, StarvationIsSeenInFourSecondsToo) {
+  Samples before = window_of({light_of(1, milliseconds(10), 400)});
+  Samples after = window_of({light_of(1, milliseconds(10), 400)});
+  before.watched.front().repeated = {0, 1, 0, 0};
+  after.watched.front().repeated = {9, 60, 2, 25};
+  after.watched.front().tcp.retransmits = 96;
+  EXPECT_EQ(judge(before, after, {}).effect, Effect::harmed);
+  after.watched.front().repeated = {0, 96, 0, 0};
+  EXPECT_NE(judge(before, after, {}).effect, Effect::harmed);
+}
+
 TEST(Verdict, WhatOneWorkloadSentAgainInOneSecondIsNoVeto) {
   Samples before = window_of({light_of(1, milliseconds(10)), light_of(2, milliseconds(1), 60)});
   Samples after = window_of({light_of(1, microseconds(100)), light_of(2, milliseconds(1), 60)});
