@@ -116,5 +116,15 @@ TEST(Members, DigestFollowsEachField) {
   EXPECT_THAT(text, HasSubstr("1 workload,"));
 }
 
+TEST(Text, TellsTablesOfEqualCountsApart) {
+  const auto action = [](std::vector<std::uint32_t> queues) {
+    return Action{.knob = knob::RssTable{kEth0}, .after = Indirection{.queues = std::move(queues)}};
+  };
+  const Action one = action({0, 1, 0, 1}), swapped = action({1, 0, 0, 1});
+  EXPECT_NE(to_text(one.after), to_text(swapped.after));
+  EXPECT_NE(id_of(one), id_of(swapped));
+  EXPECT_EQ(id_of(one), id_of(action({0, 1, 0, 1})));
+}
+
 }  // namespace
 }  // namespace ankus
