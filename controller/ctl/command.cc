@@ -14,8 +14,9 @@ namespace ankus::ctl {
 namespace {
 
 constexpr const char* kFooter = R"(
-Exit codes: 0 done, or nothing to do; 1 refused or failed; 2 usage or a bad policy;
-            3 no daemon answers; 4 not permitted; 5 the daemon is too old or too new.
+Exit codes: 0 done, or nothing to do; 1 failed, or the daemon would not; 2 usage or a bad policy;
+            3 no daemon answers; 4 not permitted; 5 the daemon is too old or too new;
+            6 apply did nothing, since the plan refuses all that is not as wanted.
 Environment: ANKUS_SOCKET is the default of --socket; NO_COLOR turns colours off.
 See docs/operating.md.)";
 
@@ -80,7 +81,7 @@ void add_options(CLI::App& app, Verb verb, Command& command, milliseconds& confi
       app.add_option("POLICY", command.policy, "a policy file instead of the loaded ones");
       app.add_option("--confirm-within",
                      "undo it all unless `ankusctl confirm` comes within this time")
-          ->check(duration_into(confirm_within));
+          ->check(duration_into(confirm_within, seconds(1)));
       break;
     case Verb::rollback: {
       auto* id = app.add_option("ID", command.what, "a plan (p-...) or an action (a-...)");

@@ -6,7 +6,7 @@ namespace ankus::ctl {
 /// How ankusctl ends (docs/operating.md). Scripts depend on these numbers.
 enum class ExitCode {
   ok = 0,             ///< done, or nothing was to be done
-  failed = 1,         ///< the daemon refused, the action failed, or doctor found a failure
+  failed = 1,         ///< refused, failed, or not written; or doctor found a failure
   usage = 2,          ///< wrong arguments or a bad policy
   unreachable = 3,    ///< no daemon answers
   not_permitted = 4,  ///< the caller is not in the group needed

@@ -26,13 +26,14 @@ std::string state_text(const json& state, Style style) {
   if (name == "paused")
     text +=
         ": nothing new is set until `ankusctl resume`; what is due to be undone is still undone";
-  if (number_of(state, "deadline_s"))
-    text += std::string(name == "paused" ? "; " : ": ") + "plan " + text_of(state, "plan") +
-            " is undone in " + duration(state, "deadline_s") + " unless `ankusctl confirm`";
   std::vector<std::string> objects;
   for (const json& object : list_of(state, "objects"))
     if (object.is_string()) objects.push_back(printable(object.get_ref<const std::string&>()));
   if (!objects.empty()) text += ": " + join(objects, ", ");
+  if (number_of(state, "deadline_s"))
+    text += std::string(name == "pending_confirmation" ? ": " : "; ") + "plan " +
+            text_of(state, "plan") + " is undone in " + duration(state, "deadline_s") +
+            " unless `ankusctl confirm`";
   if (const std::string why = text_of(state, "text", ""); !why.empty()) text += " (" + why + ")";
   return text;
 }
@@ -288,6 +289,8 @@ std::string render_outcome(const json& reply, Style style) {
     text += "if the daemon dies, " + text_of(reply, "deadman", "nothing else") + " undoes it\n";
   } else if (state == "confirmed") {
     text += style.good("confirmed") + of_plan + "\n";
+  } else if (state == "rolled_back" && !field(reply, "error").is_null()) {
+    // What was not is in the error's text.
   } else if (state == "rolled_back") {
     text +=
         style.good("rolled back") + (plan.starts_with("undo of ") ? ": " + plan : of_plan) + "\n";

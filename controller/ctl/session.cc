@@ -156,9 +156,11 @@ Answer check(const Command& command) {
   return check_policies(files, command.json);
 }
 
-void print(const Answer& answer, std::ostream& out, std::ostream& err) {
+/// What could not be written, to a full disk for one, is no success.
+ExitCode print(const Answer& answer, std::ostream& out, std::ostream& err) {
   out << answer.out << std::flush;
-  err << answer.err << std::flush;
+  err << answer.err << (out ? "" : "ankusctl: the output cannot be written\n") << std::flush;
+  return out || answer.code != ExitCode::ok ? answer.code : ExitCode::failed;
 }
 
 /// Both replies on one line, for a program that reads along.
@@ -178,15 +180,15 @@ ExitCode watch(const Command& command, Style style, bool on_terminal, std::ostre
     Answer answer = ask(command, "", style);
     if (answer.code == ExitCode::ok) {
       const Answer workloads = ask(workloads_command, "", style);
-      answer = {.code = workloads.code,
-                .out = command.json ? json_line(answer.out, workloads.out)
-                                    : answer.out + "\n" + workloads.out,
-                .err = answer.err + workloads.err};
+      if (workloads.code != ExitCode::ok)  // half of a look is none
+        answer = {.code = workloads.code, .err = workloads.err};
+      else
+        answer.out =
+            command.json ? json_line(answer.out, workloads.out) : answer.out + "\n" + workloads.out;
     }
     // Home and clear below, not clear and home: the screen does not flicker.
     if (on_terminal && !command.json && answer.code == ExitCode::ok) out << "\033[H\033[J";
-    print(answer, out, err);
-    if (answer.code != ExitCode::ok || !out) return answer.code;
+    if (const ExitCode code = print(answer, out, err); code != ExitCode::ok) return code;
   }
   return ExitCode::ok;
 }
@@ -223,18 +225,14 @@ ExitCode run(const Command& command, Style style, bool on_terminal, std::ostream
   std::string policy_text;
   if (command.policy) {
     auto text = read_policy_file(*command.policy);
-    if (!text) {
-      print(fault(ExitCode::usage, text.error().text), out, err);
-      return ExitCode::usage;
-    }
+    if (!text) return print(fault(ExitCode::usage, text.error().text), out, err);
     policy_text = std::move(*text);
   }
   if (command.verb == Verb::watch) return watch(command, style, on_terminal, out, err);
   const Answer answer = command.verb == Verb::check     ? check(command)
                         : command.verb == Verb::latency ? measure(command, style)
                                                         : ask(command, policy_text, style);
-  print(answer, out, err);
-  return answer.code;
+  return print(answer, out, err);
 }
 
 }  // namespace ankus::ctl

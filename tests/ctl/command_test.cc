@@ -93,6 +93,7 @@ TEST(Command, EndsMistakesWithTheUsageCode) {
                                              {"apply", "--confirm-within", "soon"},
                                              {"apply", "--confirm-within", "60"},
                                              {"apply", "--confirm-within", "0s"},
+                                             {"apply", "--confirm-within", "999ms"},
                                              {"apply", "--confirm-within", "25h"},
                                              {"latency", "--for", "99ms"},
                                              {"latency", "--for", "61s"},
@@ -113,8 +114,8 @@ TEST(Command, EndsMistakesWithTheUsageCode) {
 TEST(Command, HelpNamesEachExitCode) {
   const Answer help = answered({"--help"});
   EXPECT_EQ(help.code, ExitCode::ok);
-  for (const char* text : {"0 done", "1 refused", "2 usage", "3 no daemon", "4 not permitted",
-                           "5 the daemon is too old"})
+  for (const char* text : {"0 done", "1 failed", "2 usage", "3 no daemon", "4 not permitted",
+                           "5 the daemon is too old", "6 apply did nothing"})
     EXPECT_THAT(help.out, HasSubstr(text));
 }
 

@@ -215,6 +215,15 @@ on hold: nothing is applied again until `ankusctl resume`
 )text");
 }
 
+TEST(RenderOutcome, ClaimsNoRollbackOfWhatFailed) {
+  EXPECT_EQ(render_outcome({{"state", "rolled_back"},
+                            {"plan", "p-1"},
+                            {"error", {{"text", "not undone: eth0"}}},
+                            {"held", true}},
+                           kPlain),
+            "on hold: nothing is applied again until `ankusctl resume`\n");
+}
+
 TEST(RenderDone, ListsReloadedPolicies) {
   const json reply = json::parse(R"json({
   "text": "reloaded",
@@ -308,6 +317,13 @@ TEST(RenderStatus, NamesEachState) {
             "undone is still undone; plan p-1 is undone in 42s unless `ankusctl confirm`");
   EXPECT_EQ(state_line({{"name", "degraded"}, {"objects", {"class 1 on eth0", "leaf 2"}}}),
             "state     degraded: class 1 on eth0, leaf 2");
+  EXPECT_EQ(state_line({{"name", "degraded"},
+                        {"objects", {"leaf 2"}},
+                        {"plan", "p-1"},
+                        {"deadline_s", 42},
+                        {"text", "paused by root"}}),
+            "state     degraded: leaf 2; plan p-1 is undone in 42s unless `ankusctl confirm` "
+            "(paused by root)");
 }
 
 TEST(RenderOutcome, NamesEachState) {

@@ -289,6 +289,23 @@ TEST_F(RunTest, WatchAsJsonIsOneObjectALine) {
   EXPECT_EQ(out.str(), line + line);
 }
 
+TEST_F(RunTest, WatchAsJsonPrintsNoHalfALookWhenTheDaemonGoes) {
+  const Command command{.verb = Verb::watch, .socket = directory + "/socket", .json = true};
+  FakeDaemon daemon(command.socket, {R"({"pid": 7})"});
+  EXPECT_NE(run_it(command), ExitCode::ok);
+  EXPECT_EQ(out.str(), "");
+  EXPECT_NE(err.str(), "");
+}
+
+// A script's copy of what the daemon said must not be empty and "ok".
+TEST_F(RunTest, WhatCannotBeWrittenIsAFailure) {
+  const Command command{.verb = Verb::status, .socket = directory + "/socket", .json = true};
+  FakeDaemon daemon(command.socket, {R"({"pid": 7})"});
+  out.setstate(std::ios::failbit);  // as of /dev/full
+  EXPECT_EQ(run_it(command), ExitCode::failed);
+  EXPECT_THAT(err.str(), HasSubstr("cannot be written"));
+}
+
 TEST_F(RunTest, APolicyFileThatOthersMayWriteIsNotSent) {
   const std::string path = file("");
   ASSERT_EQ(::chmod(path.c_str(), 0666), 0);
