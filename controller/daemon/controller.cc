@@ -67,8 +67,20 @@ std::set<std::uint32_t> classified_devices(const std::vector<HeldKnob>& held) {
 }  // namespace
 
 std::string opt_out_key(const WorkloadIdentity& identity) {
-  return "cgroup " + std::to_string(identity.cgroup_id) + " netns " +
-         std::to_string(identity.netns_inode) + " ifindex " + std::to_string(identity.ifindex);
+  if (identity.cgroup_id != 0) return "cgroup " + std::to_string(identity.cgroup_id);
+  return "cgroup 0 netns " + std::to_string(identity.netns_inode) + " ifindex " +
+         std::to_string(identity.ifindex);
+}
+
+bool names_workload(const std::string& key, const WorkloadIdentity& identity) {
+  const auto keys_device = [&] {
+    WorkloadIdentity device = identity;
+    device.cgroup_id = 0;
+    return device.ifindex != 0 && key == opt_out_key(device);
+  };
+  return key == opt_out_key(identity) ||
+         (identity.cgroup_id != 0 && key.starts_with(opt_out_key(identity) + " netns ")) ||
+         keys_device();
 }
 
 Controller::Controller(Parts parts, LoadedPolicies policies)
@@ -102,12 +114,17 @@ bool Controller::note(Notice notice, const Plan& plan, const std::string& text,
 }
 
 Result<void> Controller::recover() {
+  if (auto done = finish_interrupted(); !done) return done;
+  if (auto done = recall(); !done) return done;
+  return end_cut_off_trials();
+}
+
+Result<void> Controller::finish_interrupted() {
   const auto recovered = ankus::recover(parts_.actuator, parts_.journal, parts_.clock);
   if (!recovered) return std::unexpected(recovered.error());
   for (const Recovered& run : *recovered)
     log("recovered plan=" + run.plan + " how=" + std::string(to_text(run.how)));
-  if (auto done = recall(); !done) return done;
-  return end_cut_off_trials();
+  return {};
 }
 
 /// Reads the host and points the sensors at what the policies in force speak of.
@@ -120,8 +137,9 @@ Result<void> Controller::look() {
   snapshot_ = parts_.observer.snapshot();
   snapshot_.held = *held;
   for (WorkloadState& state : snapshot_.workloads)
-    state.workload.opted_out =
-        std::ranges::find(*opted_out, opt_out_key(state.workload.identity)) != opted_out->end();
+    state.workload.opted_out = std::ranges::any_of(*opted_out, [&](const std::string& key) {
+      return names_workload(key, state.workload.identity);
+    });
   // A clsact that we hold is there by our own doing.
   for (Link& link : snapshot_.links)
     if (std::ranges::any_of(
@@ -199,6 +217,8 @@ Result<void> Controller::tick() {
 Result<void> Controller::look_for_drift(MonotonicTime now) {
   if (now - drift_checked_at_ < kDriftEvery && !trials_.is_about_to_judge(now)) return {};
   drift_checked_at_ = now;
+  // There is one after a failure that could not be recorded either.
+  if (auto done = finish_interrupted(); !done) return done;
   const auto drift = check_drift(parts_.actuator, parts_.journal, parts_.clock);
   if (!drift) return std::unexpected(drift.error());
   for (const CededKnob& ceded : drift->ceded)
@@ -214,13 +234,26 @@ Result<void> Controller::look_for_drift(MonotonicTime now) {
 Result<void> Controller::undo_unconfirmed(MonotonicTime now) {
   const auto over = expired(parts_.journal, parts_.clock);
   if (!over) return std::unexpected(over.error());
-  if (!*over) return {};
+  if (!*over) {
+    undo_retry_ = {};
+    said_not_undone_.clear();
+    return {};
+  }
+  if (!undo_retry_.is_due(now)) return {};
   const auto undone = undo_expired(parts_.actuator, parts_.journal, parts_.clock);
   if (!undone) return std::unexpected(undone.error());
   const auto controls = parts_.journal.controls();
   if (!controls) return std::unexpected(controls.error());
-  if (controls->confirmation) return {};  // what could not be recorded goes on waiting
-  disarm_deadman();                       // it comes after us, and would wait for our lock
+  if (controls->confirmation) {  // what could not be undone or recorded goes on waiting
+    // Without steps nothing was tried: a look whether it can be read again costs little.
+    if (*undone && !(*undone)->steps.empty()) undo_retry_.failed(now);
+    std::string left = *undone ? join((*undone)->degraded, ", ") : "";
+    if (left != std::exchange(said_not_undone_, left) && !left.empty())
+      log("confirmation expired: plan " + (*over)->plan +
+          " is tried again, not undone yet: " + left);
+    return {};
+  }
+  disarm_deadman(parts_.options);  // it comes after us, and would wait for our lock
   if ((*over)->on_trial && trials_.is_written()) (void)trials_.failed("no verdict in time", now);
   trials_.abandon();
   if (not_undone_ == (*over)->plan) not_undone_.reset();
@@ -241,7 +274,7 @@ Result<void> Controller::act() {
   if (auto done = tend_membership(*plan); !done) log("membership: " + done.error().text);
 
   const Plan structure = structure_of(*plan);
-  waiting_ = mode() == Mode::enforce ? too_large(*plan, structure.actions.size()) : "";
+  waiting_ = mode() == Mode::enforce ? too_large(*plan) : "";
   if (structure.actions.empty()) return {};
   if (mode() == Mode::enforce && may_act(*controls) && !failed_plans_.contains(id_of(structure)) &&
       waiting_.empty() && cooled_down()) {
@@ -359,8 +392,8 @@ bool Controller::cooled_down() const {
   return !acted_ || parts_.clock.monotonic() - acted_at_ >= policies_.policy.guard.cooldown;
 }
 
-/// `actions` of the plan count: the table of workloads is daily work.
-std::string Controller::too_large(const Plan& plan, std::size_t actions) const {
+std::string Controller::too_large(const Plan& plan) const {
+  const std::size_t actions = structure_of(plan).actions.size();
   const std::size_t most = policies_.policy.guard.actions_per_plan;
   if (actions <= most) return {};
   return "plan " + id_of(plan) + " has " + std::to_string(actions) +
@@ -462,7 +495,7 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
                                    .confirm_within = request.confirm_within,
                                    .to_be_judged = true});
   if (!applied || applied->failure) {
-    if (request.confirm_within) disarm_deadman();
+    if (request.confirm_within) disarm_deadman(parts_.options);
     restore();
   }
   if (!applied) return std::unexpected(applied.error());
@@ -488,7 +521,7 @@ Result<Controller::ApplyReply> Controller::apply(const ApplyRequest& request) {
 Result<std::string> Controller::confirm(const std::string& by) {
   auto plan = ankus::confirm(parts_.journal, parts_.clock, by);
   if (!plan) return plan;
-  disarm_deadman();
+  disarm_deadman(parts_.options);
   settle_former(*plan);
   after_change();  // pins that were kept for the switch may go
   return plan;
@@ -529,8 +562,6 @@ Result<void> Controller::resume(const std::string& by) {
 }
 
 Result<std::string> Controller::set_opted_out(const std::string& workload, bool opted_out) {
-  plan_due_ = true;
-  if (!trials_.is_written()) trials_.abandon();
   const WorkloadState* found = nullptr;
   for (const WorkloadState& state : snapshot_.workloads) {
     if (std::to_string(state.workload.id) != workload && state.workload.name != workload) continue;
@@ -541,10 +572,20 @@ Result<std::string> Controller::set_opted_out(const std::string& workload, bool 
   }
   if (found == nullptr)
     return fail(ErrorKind::gone, "no workload is named " + ankus::quoted(workload));
+  plan_due_ = true;
+  if (!trials_.is_written()) trials_.abandon();
   const std::string name = found->workload.name;
-  if (auto done = parts_.journal.set_opted_out(opt_out_key(found->workload.identity), opted_out);
-      !done)
+  const WorkloadIdentity identity = found->workload.identity;
+  if (auto done = parts_.journal.set_opted_out(opt_out_key(identity), opted_out); !done)
     return std::unexpected(done.error());
+  if (!opted_out) {  // by whichever key it was
+    const auto keys = parts_.journal.opted_out();
+    if (!keys) return std::unexpected(keys.error());
+    for (const std::string& key : *keys)
+      if (names_workload(key, identity))
+        if (auto done = parts_.journal.set_opted_out(key, false); !done)
+          return std::unexpected(done.error());
+  }
   audit("command", "", (opted_out ? "opt-out of " : "opt-in of ") + name);
   return name;
 }

@@ -16,6 +16,7 @@
 #include "daemon/observer.h"
 #include "daemon/options.h"
 #include "daemon/policies.h"
+#include "daemon/retry.h"
 #include "daemon/trials.h"
 #include "journal/journal.h"
 #include "verify/steering_guard.h"
@@ -78,6 +79,10 @@ class Controller {
   /// As of the last tick, with opt-outs.
   const Snapshot& snapshot() const { return snapshot_; }
   const std::vector<Refusal>& refusals() const { return last_plan_.refusals; }
+  const Plan& last_plan() const { return last_plan_; }
+  /// Why a plan waits for a person: it has more actions than the policy allows, the table of
+  /// workloads, which is daily work, not counted. Else empty.
+  std::string too_large(const Plan& plan) const;
   /// Why the plan of now waits for a person, in mode enforce; else empty.
   const std::string& waiting() const { return waiting_; }
   const Trials& trials() const { return trials_; }
@@ -88,6 +93,7 @@ class Controller {
   void remember_footprints();
 
  private:
+  Result<void> finish_interrupted();
   Result<void> look();
   void look_at_queues();
   Result<Plan> make(const LoadedPolicies& policies);
@@ -122,7 +128,6 @@ class Controller {
   Result<void> tend_membership(const Plan& plan);
   void after_change();
   bool cooled_down() const;
-  std::string too_large(const Plan& plan, std::size_t actions) const;
   void log(std::string line) { log_.push_back(std::move(line)); }
   bool note(Notice notice, const Plan& plan, const std::string& text, const std::string& id = "");
   void audit(const std::string& kind, const std::string& plan, const std::string& text);
@@ -148,6 +153,8 @@ class Controller {
   MonotonicTime not_undone_tried_at_;
   Experiments::Records remembered_trials_;    ///< as the journal has them, or is to have them
   std::optional<unsigned> remembered_drops_;  ///< per second without steering, likewise
+  Retry undo_retry_;                          ///< of a plan that nobody confirmed in time
+  std::string said_not_undone_;               ///< what of it was last said to be left
   bool plan_due_ = true;
   std::uint64_t planned_on_ = 0;  ///< signature of the snapshot of the last plan
   MonotonicTime planned_at_;
@@ -156,7 +163,11 @@ class Controller {
   std::vector<std::string> log_;
 };
 
-/// A workload's key in the journal's list of those that are left alone.
+/// A workload's key in the journal's list of those that are left alone: its cgroup, as long as it
+/// has one. Its devices may change meanwhile.
 std::string opt_out_key(const WorkloadIdentity& identity);
+/// If a key of that list is the workload's: also one from before it had a cgroup, and those that
+/// earlier versions made.
+bool names_workload(const std::string& key, const WorkloadIdentity& identity);
 
 }  // namespace ankus

@@ -89,7 +89,7 @@ Result<void> Controller::end_cut_off_trials() {
   if (!before) return std::unexpected(before.error());
   const auto undone = undo_cut_off_trial(parts_.actuator, parts_.journal, parts_.clock);
   if (!undone) return std::unexpected(undone.error());
-  if (*undone) disarm_deadman();
+  if (*undone) disarm_deadman(parts_.options);
   auto controls = parts_.journal.controls();
   if (!controls) return std::unexpected(controls.error());
   if (before->unjudged) {
@@ -218,7 +218,7 @@ void Controller::turn_trial(MonotonicTime now) {
       why = applied->failure->text;
     else if (applied->run == 0)
       why = "somebody else has set it already";
-    if (!why.empty()) disarm_deadman();
+    if (!why.empty()) disarm_deadman(parts_.options);
   }
   if (why.empty()) {
     notices_.forget_the_last();
@@ -291,7 +291,7 @@ void Controller::conclude(Judged judged) {
           !kept)
         late = kept.error().text;
       else
-        disarm_deadman();
+        disarm_deadman(parts_.options);
     }
     text += late.empty() ? "; kept" : "; " + late;
     settle_former(id);
@@ -324,7 +324,7 @@ void Controller::undone_by_verdict(const std::string& plan) {
 /// The switch would come for nothing once nothing waits for a confirmation.
 void Controller::disarm_if_settled() {
   const auto controls = parts_.journal.controls();
-  if (controls && !controls->confirmation) disarm_deadman();
+  if (controls && !controls->confirmation) disarm_deadman(parts_.options);
 }
 
 /// A verdict that could not be carried out is not forgotten.

@@ -11,14 +11,20 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file.h"
+#include "base/text.h"
+
 namespace ankus {
 namespace {
 
-constexpr const char* kUnit = "ankus-rollback";
 /// Later than the daemon's own deadline, so that normally the daemon does it.
 constexpr nanoseconds kGrace = seconds(2);
 
-bool systemd_runs() { return access("/run/systemd/system", F_OK) == 0; }  // sd_booted(3)
+/// sd_booted(3). What systemd starts is in its own namespace, where none of our devices is.
+bool systemd_can_do_it() {
+  return access("/run/systemd/system", F_OK) == 0 &&
+         is_same_namespace("/proc/self/ns/net", "/proc/1/ns/net");
+}
 
 /// Where the binary is now: after an upgrade under us, the new one, which reads the same journal.
 std::string own_path() {
@@ -32,8 +38,16 @@ std::string own_path() {
 }
 
 std::vector<std::string> rollback_command(const Options& options) {
-  return {own_path(),      "--rollback",        "--pending", "--state-dir",  options.state_dir,
-          "--runtime-dir", options.runtime_dir, "--bpf-dir", options.bpf_dir};
+  // Absolute: systemd runs it elsewhere.
+  return {own_path(),
+          "--rollback",
+          "--pending",
+          "--state-dir",
+          real_path(options.state_dir),
+          "--runtime-dir",
+          real_path(options.runtime_dir),
+          "--bpf-dir",
+          real_path(options.bpf_dir)};
 }
 
 /// Never returns in the child.
@@ -86,19 +100,32 @@ std::string seconds_text(nanoseconds duration) {
 
 }  // namespace
 
+std::string deadman_unit(const std::string& runtime_dir) {
+  const std::string directory = real_path(runtime_dir);
+  if (directory == "/run/ankus") return "ankus-rollback";
+  return "ankus-rollback-" + hex_text(stable_hash(directory), 8);
+}
+
+bool is_same_namespace(const std::string& a, const std::string& b) {
+  struct stat first{}, second{};
+  return stat(a.c_str(), &first) == 0 && stat(b.c_str(), &second) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
 Result<std::string> arm_deadman(const Options& options, nanoseconds within) {
   std::vector<std::string> command = rollback_command(options);
   const std::string after = seconds_text(within + kGrace);
-  if (systemd_runs()) {
-    disarm_deadman();  // of an earlier plan
+  if (systemd_can_do_it()) {
+    const std::string unit = deadman_unit(options.runtime_dir);
+    disarm_deadman(options);  // of an earlier plan
     std::vector<std::string> timer{"systemd-run",
                                    "--quiet",
                                    "--collect",
-                                   "--unit=" + std::string(kUnit),
+                                   "--unit=" + unit,
                                    "--on-active=" + after,
                                    "--timer-property=AccuracySec=1s"};
     timer.insert(timer.end(), command.begin(), command.end());
-    if (run_and_wait(timer) == 0) return "systemd timer " + std::string(kUnit) + ".timer";
+    if (run_and_wait(timer) == 0) return "systemd timer " + unit + ".timer";
     return fail(ErrorKind::refused, "systemd-run could not arm the dead man's switch");
   }
   command.push_back("--after");
@@ -107,12 +134,12 @@ Result<std::string> arm_deadman(const Options& options, nanoseconds within) {
   return std::string("a detached process (no systemd here)");
 }
 
-void disarm_deadman() {
-  if (!systemd_runs()) return;
+void disarm_deadman(const Options& options) {
+  if (!systemd_can_do_it()) return;
   // Both may be gone. The service is there if the timer has fired and it waits for the lock, which
   // whoever disarms has; left waiting, it would keep the name from the next plan.
-  (void)run_and_wait(
-      {"systemctl", "stop", std::string(kUnit) + ".timer", std::string(kUnit) + ".service"});
+  const std::string unit = deadman_unit(options.runtime_dir);
+  (void)run_and_wait({"systemctl", "stop", unit + ".timer", unit + ".service"});
 }
 
 }  // namespace ankus

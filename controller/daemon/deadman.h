@@ -10,11 +10,16 @@
 namespace ankus {
 
 /// The dead man's switch: undoes an unconfirmed plan even if the daemon is killed and never comes
-/// back. A transient systemd timer, or, where systemd does not run, a detached process that sleeps.
-/// Both run `ankusd --rollback --pending`, which does nothing when all is confirmed.
-/// Returns what was armed, for people.
+/// back. A transient systemd timer; or, where systemd does not run, or would run it in another
+/// network namespace than ours, a detached process that sleeps. Both run `ankusd --rollback
+/// --pending`, which does nothing when all is confirmed. Returns what was armed, for people.
 Result<std::string> arm_deadman(const Options& options, nanoseconds within);
 /// Takes the timer away; a detached process is left to find nothing to do.
-void disarm_deadman();
+void disarm_deadman(const Options& options);
+
+/// What systemd knows the switch by: each instance of Ankus has its own.
+std::string deadman_unit(const std::string& runtime_dir);
+/// If two files of proc(5)'s /proc/PID/ns are the same namespace; not if one cannot be read.
+bool is_same_namespace(const std::string& a, const std::string& b);
 
 }  // namespace ankus

@@ -6,6 +6,7 @@
 
 #include "act/confirmation.h"
 #include "act/dry_run.h"
+#include "act/elsewhere.h"
 #include "act/kernel_actuator.h"
 #include "base/text.h"
 #include "daemon/loop.h"
@@ -14,6 +15,7 @@
 #include "daemon/report.h"
 #include "daemon/requests.h"
 #include "journal/sqlite_journal.h"
+#include "kernel/netlink.h"
 #include "sense/workloads.h"
 
 namespace ankus {
@@ -54,6 +56,12 @@ std::map<std::string, Weight> remembered(Journal& journal) {
   return weights;
 }
 
+Result<void> check_own_namespace(Journal& journal) {
+  const auto cookie = own_netns_cookie();
+  if (!cookie) return std::unexpected(cookie.error());
+  return check_namespace(journal, *cookie);
+}
+
 /// Undo without a daemon: needs the held file and the kernel, no program, no policy.
 int roll_back(const Options& options) {
   const SystemClock clock;
@@ -68,6 +76,8 @@ int roll_back(const Options& options) {
     journal = open_journal(options, clock);
   }
   if (!journal) return complain(journal.error());
+  if (!options.namespace_gone)
+    if (auto here = check_own_namespace(**journal); !here) return complain(here.error());
   const auto members = bpf::open_pinned(map_pin_path(options.bpf_dir, "ankus_members"));
   const auto devices = bpf::open_pinned(map_pin_path(options.bpf_dir, "ankus_devices"));
   const auto classifier = bpf::open_pinned(map_pin_path(options.bpf_dir, kClassifierProgram));
@@ -75,7 +85,8 @@ int roll_back(const Options& options) {
                                         .pin_dir = options.bpf_dir,
                                         .members_fd = members ? members->get() : -1,
                                         .devices_fd = devices ? devices->get() : -1,
-                                        .cgroup = host_roots().cgroup});
+                                        .cgroup = host_roots().cgroup,
+                                        .other_namespaces_gone = options.namespace_gone});
   if (!actuator) return complain(actuator.error());
   std::optional<Undone> undone;
   if (options.pending) {
@@ -101,6 +112,8 @@ int run(const Options& options) {
   if (!policies) return complain(policies.error(), kUsage);
   auto journal = open_journal(options, clock);
   if (!journal) return complain(journal.error());
+  if (!options.dry_run)
+    if (auto here = check_own_namespace(**journal); !here) return complain(here.error());
   // Maps of an earlier run are of use only as long as something feeds on them.
   auto numbers = (*journal)->workload_numbers();
   if (!numbers) return complain(numbers.error());

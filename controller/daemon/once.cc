@@ -81,7 +81,8 @@ std::string rollback_text(const std::optional<Undone>& undone, bool as_json) {
     return line_of({{"plan", undone->what},
                     {"state", "rolled_back"},
                     {"actions", report::steps(undone->steps)},
-                    {"degraded", undone->degraded}}) +
+                    {"degraded", undone->degraded},
+                    {"note_lines", undone->notes}}) +
            "\n";
   std::ostringstream out;
   out << undone->what << ": " << (undone->steps.empty() ? "nothing of Ankus is in force\n" : "\n")
@@ -121,7 +122,11 @@ int run_once(const Options& options, Controller& controller, Observer& observer,
 
   const bool acts = !options.dry_run && controller.mode() == Mode::enforce;
   int code = 0;
-  if (!acts) {
+  if (const std::string why = controller.too_large(*plan); acts && !why.empty()) {
+    code = 1;
+    body["error"] = {{"kind", "failed"}, {"text", "not applied: " + why}};
+    if (!options.json) std::cout << "\nNot applied: " << why << '\n';
+  } else if (!acts) {
     // The same path as applying, into a map: what would be refused is found here.
     const auto rehearsed = rehearse(*plan, actuator);
     if (!rehearsed || rehearsed->failure) code = 1;

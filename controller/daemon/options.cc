@@ -56,6 +56,10 @@ std::variant<Options, EarlyExit> parse_options(int argc, const char* const* argv
   auto* pending = app.add_flag("--pending", options.pending,
                                "with --rollback: only what waits for its confirmation")
                       ->needs(rollback);
+  app.add_flag("--namespace-gone", options.namespace_gone,
+               "with --rollback: forget what was set in another network namespace")
+      ->needs(rollback)
+      ->excludes(pending);
   app.add_option("--after", after, "with --pending: wait first (the dead man's switch)")
       ->needs(pending)
       ->check(duration_into(options.after));

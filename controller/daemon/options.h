@@ -25,8 +25,9 @@ struct Options {
   nanoseconds observe = seconds(10);
   bool json = false;
   bool rollback = false;
-  bool pending = false;  ///< with rollback: only what waits for its confirmation
-  nanoseconds after{};   ///< with pending: wait that long first (the dead man's switch)
+  bool pending = false;         ///< with rollback: only what waits for its confirmation
+  bool namespace_gone = false;  ///< with rollback: forget what was set in other network namespaces
+  nanoseconds after{};          ///< with pending: wait that long first (the dead man's switch)
 };
 
 /// What to print and exit with instead of running: help, version or a usage error (code 2).

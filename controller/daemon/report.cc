@@ -191,6 +191,36 @@ json steps(std::span<const RunStep> steps) {
   return rows;
 }
 
+json state(const Controls& controls, BootTime now) {
+  json state{{"name", "idle"}};
+  std::vector<std::string> why;
+  if (!controls.degraded.empty())
+    why.emplace_back("could neither be set nor undone; `ankusctl rollback --all` tries again");
+  if (controls.paused) why.push_back((why.empty() ? "by " : "paused by ") + controls.paused_by);
+  if (controls.hold) {
+    state["name"] = "held";
+    why.push_back((why.empty() && !controls.confirmation ? "after " : "on hold after ") +
+                  *controls.hold);
+  }
+  if (controls.confirmation && !controls.confirmation->on_trial) {
+    const Confirmation& waiting = *controls.confirmation;
+    state["name"] = "pending_confirmation";
+    state["plan"] = waiting.plan;
+    if (waiting.deadline > now)
+      state["deadline_s"] = seconds_of(waiting.deadline - now);
+    else
+      why.push_back("nobody has confirmed plan " + waiting.plan + ": it is being undone");
+  }
+  // Neither stops the deadline.
+  if (controls.paused) state["name"] = "paused";
+  if (!controls.degraded.empty()) {
+    state["name"] = "degraded";
+    state["objects"] = controls.degraded;
+  }
+  if (!why.empty()) state["text"] = join(why, "; ");
+  return state;
+}
+
 json held(std::span<const HeldKnob> held) {
   json rows = json::array();
   for (const HeldKnob& h : held)

@@ -33,6 +33,8 @@ nlohmann::json refusals(const std::vector<Refusal>& refusals);
 std::optional<std::string> refusal_on(const std::string& device,
                                       const std::vector<Refusal>& refusals);
 nlohmann::json steps(std::span<const RunStep> steps);
+/// `state` of status.
+nlohmann::json state(const Controls& controls, BootTime now);
 nlohmann::json held(std::span<const HeldKnob> held);
 nlohmann::json ceded(std::span<const CededKnob> ceded, BootTime now);
 nlohmann::json history(std::span<const PastEvent> events);

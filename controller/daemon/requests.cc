@@ -61,6 +61,9 @@ double seconds_of(nanoseconds duration) {
   return static_cast<double>(duration / milliseconds(1)) / 1000;
 }
 
+/// Lines of history about one plan: what it did, and what undid it.
+constexpr std::size_t kMostExplained = 1'000;
+
 }  // namespace
 
 Result<std::string> workload_in(const json& body) {
@@ -148,24 +151,6 @@ Reply Requests::answer(const Request& request) {
   return error_reply(404, "not_found", "no such request");
 }
 
-json Requests::state(const Controls& controls) {
-  if (!controls.degraded.empty())
-    return {{"name", "degraded"},
-            {"objects", controls.degraded},
-            {"text", "could neither be set nor undone; `ankusctl rollback --all` tries again"}};
-  json state{{"name", "idle"}};
-  if (controls.hold) state = {{"name", "held"}, {"text", "after " + *controls.hold}};
-  if (controls.confirmation && !controls.confirmation->on_trial)
-    state = {{"name", "pending_confirmation"},
-             {"plan", controls.confirmation->plan},
-             {"deadline_s", seconds_of(controls.confirmation->deadline - parts_.clock.boot())}};
-  if (controls.paused) {  // which does not stop the deadline
-    state["name"] = "paused";
-    state["text"] = "by " + controls.paused_by;
-  }
-  return state;
-}
-
 json Requests::status() {
   json body{{"version", kVersion},
             {"pid", getpid()},
@@ -182,8 +167,8 @@ json Requests::status() {
       std::ranges::any_of(parts_.observer.flows(), &Flow::conntracked) && conntrack_accounts();
   body["conntrack"] = {{"active", parts_.observer.conntrack_seen()}, {"accounting", accounting}};
   const auto controls = parts_.journal.controls();
-  body["state"] =
-      controls ? state(*controls) : json{{"name", "degraded"}, {"text", controls.error().text}};
+  body["state"] = controls ? report::state(*controls, parts_.clock.boot())
+                           : json{{"name", "degraded"}, {"text", controls.error().text}};
   const auto held = parts_.journal.held();
   body["held"] = held ? report::held(*held) : json::array();
   const auto ceded = ceded_now(parts_.journal, parts_.clock);
@@ -224,8 +209,8 @@ json Requests::status() {
 Reply Requests::done(Result<void> result, const std::string& text) {
   if (!result) return reply_of(result.error());
   const auto controls = parts_.journal.controls();
-  return {
-      .body = {{"text", text}, {"state", controls ? state(*controls)["name"] : json("degraded")}}};
+  const json state = controls ? report::state(*controls, parts_.clock.boot())["name"] : "degraded";
+  return {.body = {{"text", text}, {"state", state}}};
 }
 
 Reply Requests::plan(const Request& request) {
@@ -339,7 +324,7 @@ Reply Requests::history(const Request& request) {
 json Requests::last_verdict_on(const std::string& plan) {
   json verdict;
   if (plan.empty()) return verdict;
-  if (const auto events = parts_.journal.events(100, plan))
+  if (const auto events = parts_.journal.events(kMostExplained, plan))
     for (const PastEvent& past : *events)
       if (past.event.kind == "verdict" && !past.event.json.empty())
         verdict = json::parse(past.event.json, nullptr, /*allow_exceptions=*/false);
@@ -348,9 +333,15 @@ json Requests::last_verdict_on(const std::string& plan) {
 
 Reply Requests::explain(const std::string& id) {
   const Snapshot& snapshot = parts_.controller.snapshot();
+  const auto is_named = [&](const WorkloadState& state) {
+    return state.workload.name == id || std::to_string(state.workload.id) == id;
+  };
+  if (std::ranges::count_if(snapshot.workloads, is_named) > 1)
+    return error_reply(400, "bad_request",
+                       "two workloads are named " + ankus::quoted(id) + ": give the id");
   for (const WorkloadState& state : snapshot.workloads) {
     const Workload& workload = state.workload;
-    if (workload.name != id && std::to_string(workload.id) != id) continue;
+    if (!is_named(state)) continue;
     json lines = json::array();
     lines.push_back("it is " + std::string(to_text(state.footprint.weight)) + ": " +
                     state.footprint.reason);
@@ -378,7 +369,7 @@ Reply Requests::explain(const std::string& id) {
                      {"workload", report::workload(state, snapshot.at)}}};
   }
   const auto held = parts_.journal.held();
-  const auto events = parts_.journal.events(100, id);
+  const auto events = parts_.journal.events(kMostExplained, id);
   json lines = json::array();
   const bool is_plan = id.starts_with("p-");
   std::string plan = is_plan ? id : "";  // an action is judged with its plan
@@ -389,11 +380,20 @@ Reply Requests::explain(const std::string& id) {
         lines.push_back(to_text(h.knob) + ": " + to_text(h.original) + " -> " + to_text(h.written) +
                         " (" + h.reason + ")");
       }
+  const Plan& planned = parts_.controller.last_plan();
+  if (lines.empty())
+    for (const Action& action : planned.actions)
+      if (id_of(action) == id || id_of(planned) == id)
+        lines.push_back("planned, not in force: " + to_text(action.knob) + ": " +
+                        to_text(action.before) + " -> " + to_text(action.after) + " (" +
+                        action.reason + ")");
   const json past = events ? report::history(*events) : json::array();
   if (events && plan.empty())
     for (const PastEvent& event : *events)  // and not with the undo of that
       if (event.event.plan.starts_with("p-")) plan = event.event.plan;
   const json verdict = last_verdict_on(plan);
+  if (lines.empty() && !events)
+    return error_reply(500, "failed", "history cannot be read: " + events.error().text);
   if (lines.empty() && past.empty())
     return error_reply(404, "not_found",
                        "no workload, plan or action is called " + ankus::quoted(id));

@@ -26,7 +26,6 @@ class Requests {
 
  private:
   nlohmann::json status();
-  nlohmann::json state(const Controls& controls);
   Reply plan(const Request& request);
   Reply apply(const Request& request);
   Reply rollback(const Request& request);

@@ -27,6 +27,36 @@ TEST(Metrics, TwoWorkloadsOfOneNameAreTwoSeries) {
   }
 }
 
+TEST(State, HidesNothingThatHolds) {
+  const BootTime now{seconds(100)};
+  Controls controls;
+  EXPECT_EQ(report::state(controls, now), nlohmann::json({{"name", "idle"}}));
+  controls.hold = "undo of all by root";
+  EXPECT_EQ(report::state(controls, now)["name"], "held");
+  EXPECT_EQ(report::state(controls, now)["text"], "after undo of all by root");
+  controls.confirmation = Confirmation{.plan = "p-1", .deadline = now + seconds(5)};
+  EXPECT_EQ(report::state(controls, now)["name"], "pending_confirmation");
+  controls.paused = true;
+  controls.paused_by = "root";
+  EXPECT_EQ(report::state(controls, now)["name"], "paused");
+  EXPECT_EQ(report::state(controls, now)["text"], "by root; on hold after undo of all by root");
+  controls.degraded = {"eth0"};
+  const auto degraded = report::state(controls, now);
+  EXPECT_EQ(degraded["name"], "degraded");
+  EXPECT_EQ(degraded["objects"], nlohmann::json({"eth0"}));
+  EXPECT_EQ(degraded["plan"], "p-1");
+  EXPECT_EQ(degraded["deadline_s"], 5.0);
+  EXPECT_THAT(degraded["text"].get<std::string>(),
+              HasSubstr("again; paused by root; on hold after undo of all by root"));
+}
+
+TEST(State, ADeadlineThatIsOverIsSaidInWords) {
+  const Controls controls{.confirmation = Confirmation{.plan = "p-1", .deadline = {seconds(99)}}};
+  const auto state = report::state(controls, {seconds(100)});
+  EXPECT_FALSE(state.contains("deadline_s"));
+  EXPECT_THAT(state["text"].get<std::string>(), HasSubstr("plan p-1: it is being undone"));
+}
+
 TEST(RefusalOn, IsTheReasonWhyTheDeviceIsNotShapedIfThereIsOne) {
   std::vector<Refusal> refusals = {{.what = "root qdisc of eth0", .why = "somebody else's"},
                                    {.what = "shape eth10", .why = "it is down"},

@@ -237,6 +237,22 @@ TEST_F(ActuatorOnKernel, AVanishedDeviceIsGone) {
   EXPECT_EQ(read[0].error().kind, ErrorKind::gone);
 }
 
+// It may be there, and what was set on it in force.
+TEST_F(ActuatorOnKernel, ADeviceOfAnotherNamespaceIsNotGoneUnlessAPersonSaysSo) {
+  Device elsewhere = up0_;
+  elsewhere.netns_cookie += 1;
+  const std::vector<Knob> knobs{knob::RootQdisc{elsewhere}};
+  const auto read = actuator_->read(knobs);
+  ASSERT_FALSE(read[0]);
+  EXPECT_EQ(read[0].error().kind, ErrorKind::refused);
+  handles_.other_namespaces_gone = true;
+  auto told = KernelActuator::open(handles_);
+  ASSERT_TRUE(told);
+  const auto gone = told->read(knobs);
+  ASSERT_FALSE(gone[0]);
+  EXPECT_EQ(gone[0].error().kind, ErrorKind::gone);
+}
+
 TEST_F(ActuatorOnKernel, AClsactWithOthersFiltersIsNotOurs) {
   write({{.knob = knob::Clsact{up0_}, .before = Absent{}, .after = ClsactQdisc{}}});
   ASSERT_EQ(run("tc filter add dev up0 ingress prio 7 protocol ip u32 match u32 0 0").code, 0);

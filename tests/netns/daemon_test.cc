@@ -206,6 +206,37 @@ TEST_F(Daemon, TheDeadMansSwitchUndoesWithoutTheDaemon) {
   })) << "pins are left";
 }
 
+TEST_F(Daemon, OnceInEnforceDoesNoMoreThanTheGuardAllows) {
+  host_->write_policy(mice_first("[guard]\nactions_per_plan = 3\n"));
+  const CommandResult once = run(host_->ankusd("--once --observe 1ms --mode enforce"));
+  EXPECT_EQ(once.code, 1) << once.output;
+  EXPECT_THAT(once.output, HasSubstr("guard.actions_per_plan allows 3"));
+  EXPECT_EQ(host_->snapshot(), before_);
+}
+
+TEST_F(Daemon, InAnotherNamespaceNothingIsUndoneOrForgotten) {
+  applied().kill_now();
+  const std::string tuned = host_->snapshot();
+  const std::string beyond = "timeout 20 nsenter --net=/run/netns/" + host_->lab().server() + " ";
+  for (const char* how : {"--rollback", "--rollback --pending", "", "--once --observe 1ms"}) {
+    const CommandResult refused = run(beyond + host_->ankusd(how));
+    EXPECT_EQ(refused.code, 1) << how;
+    EXPECT_THAT(refused.output, HasSubstr("in another network namespace (")) << how;
+  }
+  EXPECT_EQ(host_->snapshot(), tuned);
+  EXPECT_EQ(run(host_->ankusd("--rollback")).code, 0);
+  expect_undone();
+}
+
+TEST_F(Daemon, WhatWentWithItsNamespaceIsForgottenWhenAPersonSaysSo) {
+  applied().kill_now();
+  const CommandResult forgotten = run("nsenter --net=/run/netns/" + host_->lab().server() + " " +
+                                      host_->ankusd("--rollback --namespace-gone"));
+  EXPECT_EQ(forgotten.code, 0) << forgotten.output;
+  EXPECT_THAT(forgotten.output, HasSubstr("gone"));
+  EXPECT_THAT(run(host_->ankusd("--rollback")).output, HasSubstr("nothing of Ankus is in force"));
+}
+
 /// Of the uplink, without the pins, which stay while a plan waits for its confirmation.
 std::string tree() { return run("tc qdisc show dev up0; tc class show dev up0 | sort").output; }
 
