@@ -59,7 +59,10 @@ void write_frame(int tap, const Frame& frame) {
 }  // namespace
 
 std::optional<VmAtTap> VmAtTap::make() {
-  UniqueFd tap(open("/dev/net/tun", O_RDWR | O_CLOEXEC));
+  const auto open_tun = [] { return UniqueFd(open("/dev/net/tun", O_RDWR | O_CLOEXEC)); };
+  UniqueFd tap = open_tun();
+  // Where udev is, opening it loads the module; in the lab's VM nobody makes the node before.
+  if (!tap && run("modprobe tun").code == 0) tap = open_tun();
   if (!tap) return std::nullopt;
   ifreq request{};
   request.ifr_flags = IFF_TAP | IFF_NO_PI;
