@@ -255,6 +255,31 @@ claim "... and has said so" eventually bash -c "journalctl -q -u $switch.service
 claim "the daemon was not there to do it" not is_active
 claim "no unit is left as failed" equal "" "$(systemctl list-units --failed --plain --no-legend 'ankus-*')"
 
+# --- beside it an instance in a network namespace that is not systemd's
+
+ip netns add lab
+ip -n lab link add up0 type veth peer name wire2 netns beyond
+ip -n lab addr add 10.78.0.1/24 dev up0
+ip -n lab link set up0 up
+ip -n beyond link set wire2 up
+ip -n lab route add default via 10.78.0.2
+systemctl unmask -q --runtime ankusd.service
+systemctl start ankusd.service
+ankusctl resume >/dev/null
+claim "a plan of the host's waits" exits_with 0 "systemd timer $switch.timer" ankusctl apply --confirm-within 10m
+nsenter --net=/run/netns/lab ankusd --state-dir /run/second/state --runtime-dir /run/second \
+  --socket /run/second/control.sock --bpf-dir /sys/fs/bpf/second >/run/second.log 2>&1 &
+second=$!
+in_lab() { ankusctl --socket /run/second/control.sock "$@"; }
+lab_tuned() { tc -n lab class show dev up0 | grep -q 'htb 7a8c:'; }
+claim "a second instance answers" eventually in_lab status
+claim "its switch is a process in its namespace" exits_with 0 "a detached process" in_lab apply --confirm-within 20s
+claim "... that waits for a plan in force" lab_tuned
+kill -9 $second
+claim "... and undoes it without the daemon" eventually not lab_tuned
+claim "the switch of the host is let alone" is_active $switch.timer
+ankusctl rollback --all >/dev/null
+
 [[ $failures -eq 0 ]] || {
   printf '%s claims failed; the words of the daemon and of the switch:\n' "$failures"
   journalctl -q --no-pager -o cat -u ankusd.service -u $switch.service -u $switch.timer | tail -n 60
