@@ -130,6 +130,9 @@ struct nf_conntrack_zone {
   __u16 id;
 } KERNEL;
 enum nf_ct_ext_id { NF_CT_EXT_ACCT = 3 };
+struct nf_ct_ext {
+  __u8 offset[9];
+} KERNEL;
 /* Their values change from kernel to kernel (include/net/dropreason-core.h). */
 enum skb_drop_reason {
   SKB_DROP_REASON_NO_SOCKET = 3,
@@ -143,9 +146,6 @@ enum skb_drop_reason {
   SKB_DROP_REASON_NEIGH_QUEUEFULL = 42,
   SKB_DROP_REASON_NEIGH_DEAD = 43,
 };
-struct nf_ct_ext {
-  __u8 offset[9];
-} KERNEL;
 struct ip_ct_tcp {
   __u8 state;
 } KERNEL;

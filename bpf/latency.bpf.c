@@ -365,7 +365,8 @@ __noinline int ankus_latency_headers(struct ankus_headers *h) {
 
 enum { TRIP_V6 = 1, TRIP_LEAVING = 2, TRIP_SAMPLED = 4 };
 
-/* A TCP segment at a VM's tap: begins or ends a round trip. That needs neither end's socket. Includes what the other side delays its acknowledgements. */
+/* A TCP segment at a VM's tap: begins or ends a round trip. That needs neither end's socket. Includes
+ * what the other side delays its acknowledgements. */
 __noinline int ankus_latency_trip(__u64 network, __u32 how, __u32 owner, __u32 window, __u32 ifindex) {
   struct ankus_trip_key key = {.ifindex = ifindex};
   struct ankus_trip *running, fresh = {.window = window};

@@ -576,9 +576,10 @@ Result<std::string> Controller::set_opted_out(const std::string& workload, bool 
   if (!trials_.is_written()) trials_.abandon();
   const std::string name = found->workload.name;
   const WorkloadIdentity identity = found->workload.identity;
-  if (auto done = parts_.journal.set_opted_out(opt_out_key(identity), opted_out); !done)
-    return std::unexpected(done.error());
-  if (!opted_out) {  // by whichever key it was
+  if (opted_out) {
+    if (auto done = parts_.journal.set_opted_out(opt_out_key(identity), true); !done)
+      return std::unexpected(done.error());
+  } else {  // by whichever key it was
     const auto keys = parts_.journal.opted_out();
     if (!keys) return std::unexpected(keys.error());
     for (const std::string& key : *keys)

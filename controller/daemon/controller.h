@@ -109,6 +109,8 @@ class Controller {
   void conclude(Judged judged);
   Result<void> look_for_drift(MonotonicTime now);
   void end_trial_of(const Drift& drift, MonotonicTime now);
+  std::string undo_trial(const std::string& plan, const std::string& undone, nanoseconds left_alone,
+                         MonotonicTime now);
   Result<std::string> take_back(const std::string& plan);
   void take_back_at_last(MonotonicTime now);
   void guard_steering(MonotonicTime now);

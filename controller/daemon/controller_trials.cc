@@ -249,24 +249,28 @@ void Controller::end_trial_of(const Drift& drift, MonotonicTime now) {
   remember_trials(now);
   std::string text = "never judged: " + why;
   if (ended.undo) {
-    const auto left = take_back(ended.plan);
-    if (left && left->empty()) {
-      undone_by_verdict(ended.plan);
-      text += "; the rest is undone, and left alone for " +
-              to_text(std::chrono::ceil<seconds>(ended.left_alone));
-    } else {
-      text += left ? "; not undone: " + *left : "; not undone yet: " + left.error().text;
-    }
-    if (!left) {
-      not_undone_ = ended.plan;
-      not_undone_tried_at_ = now;
-    }
+    text += "; " + undo_trial(ended.plan, "the rest is undone", ended.left_alone, now);
   } else {
     text += "; the rest of it stays";
     settle_former(ended.plan);
   }
   audit("verdict", ended.plan, text);
   log("verdict plan=" + ended.plan + " " + text);
+}
+
+/// Takes back what was on trial, now or at last. Returns what history says of it; `undone` is how
+/// it says that.
+std::string Controller::undo_trial(const std::string& plan, const std::string& undone,
+                                   nanoseconds left_alone, MonotonicTime now) {
+  const auto left = take_back(plan);
+  if (!left) {
+    not_undone_ = plan;
+    not_undone_tried_at_ = now;
+    return "not undone yet: " + left.error().text;
+  }
+  if (!left->empty()) return "not undone: " + *left;
+  undone_by_verdict(plan);
+  return undone + ", and left alone for " + to_text(std::chrono::ceil<seconds>(left_alone));
 }
 
 /// Back to what was before the trial, which need not be what was before us. Returns what could not
@@ -296,19 +300,8 @@ void Controller::conclude(Judged judged) {
     text += late.empty() ? "; kept" : "; " + late;
     settle_former(id);
   } else {
-    const auto left = take_back(id);
-    if (left && left->empty()) {
-      undone_by_verdict(id);
-      text += "; undone, and left alone for " +
-              to_text(std::chrono::ceil<seconds>(judged.conclusion.back_off));
-    } else {
-      text += left ? "; not undone: " + *left : "; not undone yet: " + left.error().text;
-    }
+    text += "; " + undo_trial(id, "undone", judged.conclusion.back_off, now);
     after_change();
-    if (!left) {
-      not_undone_ = id;
-      not_undone_tried_at_ = now;
-    }
   }
   const Event event{
       .kind = "verdict", .plan = id, .text = text, .json = line_of(report::judged(judged))};

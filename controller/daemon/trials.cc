@@ -205,6 +205,7 @@ nanoseconds Trials::harmed(const Plan& plan, const VerifyRule& rule, const std::
 
 void Trials::still_in_force(std::span<const HeldKnob> held, const VerifyRule& rule,
                             MonotonicTime now) {
+  if (experiments_.records().empty()) return;  // nothing to forget: this is asked each second
   std::vector<Action> actions;
   for (const HeldKnob& one : held) actions.push_back({.knob = one.knob});
   experiments_.still_in_force(objects_of(actions), rule, now);

@@ -370,11 +370,14 @@ double sum_of(const std::vector<double>& values) {
   return mean_of(values) * static_cast<double>(values.size());
 }
 
+bool rose(const std::vector<double>& before, const std::vector<double>& after) {
+  return sum_of(after) >= static_cast<double>(kGuardLeast) &&
+         mean_of(after) >= mean_of(before) * static_cast<double>(kGuardTimes);
+}
+
 /// Events that come in swarms are compared slice by slice: a single swarm is no rise.
 bool swarms_rose(const std::vector<double>& before, const std::vector<double>& after) {
-  return sum_of(after) >= static_cast<double>(kGuardLeast) &&
-         mean_of(after) >= mean_of(before) * static_cast<double>(kGuardTimes) &&
-         mean_fell(after, before, kGuardRisk);
+  return rose(before, after) && mean_fell(after, before, kGuardRisk);
 }
 
 /// The same of what must be seen in windows of few slices, too: at least half of those after have
@@ -382,9 +385,7 @@ bool swarms_rose(const std::vector<double>& before, const std::vector<double>& a
 bool rose_for_good(const std::vector<double>& before, const std::vector<double>& after) {
   const double most = before.empty() ? 0 : std::ranges::max(before);
   const auto above = std::ranges::count_if(after, [&](double count) { return count > most; });
-  return sum_of(after) >= static_cast<double>(kGuardLeast) &&
-         mean_of(after) >= mean_of(before) * static_cast<double>(kGuardTimes) &&
-         static_cast<std::size_t>(above) * 2 >= after.size();
+  return rose(before, after) && static_cast<std::size_t>(above) * 2 >= after.size();
 }
 
 struct Part {

@@ -118,6 +118,12 @@ class ActuatorOnKernel : public testing::Test {
     ASSERT_TRUE(table_->set_device({.ifindex = ifindex, .owner = owner}));
     ASSERT_TRUE(attachments.watch_workload(ifindex));
   }
+  /// web is workload 1, backup 2, and their flows are seen before NAT.
+  void watch_both(Attachments& attachments) {
+    watch(attachments, "web", 1);
+    watch(attachments, "backup", 2);
+    ASSERT_TRUE(attachments.watch_conntrack());
+  }
   static Member member(std::uint32_t owner, Weight weight = Weight::unknown) {
     return {.workload = owner, .slow_class = 0x10, .fast_class = 0x11, .weight = weight};
   }
@@ -262,9 +268,7 @@ TEST_F(ActuatorOnKernel, AClsactWithOthersFiltersIsNotOurs) {
 
 TEST_F(ActuatorOnKernel, MasqueradedPacketsGetTheClassOfTheirOwnerAndSpeed) {
   Attachments attachments(*programs_);
-  watch(attachments, "web", 1);
-  watch(attachments, "backup", 2);
-  ASSERT_TRUE(attachments.watch_conntrack());
+  watch_both(attachments);
   const auto actions = classify({{member(0), member(1, Weight::light), member(2, Weight::heavy)}});
   expect_in_force(actions);
 
@@ -340,9 +344,7 @@ TEST_F(ActuatorOnKernel, WhatIsNotIpIsAMouseOnlyIfItIsSmallAndSeldom) {
 TEST_F(ActuatorOnKernel, OnlyWhatMayBeMicePutsMuchIntoTheirClassAtOnce) {
   Attachments attachments(*programs_);
   admit(64'000, 3'100);
-  watch(attachments, "web", 1);
-  watch(attachments, "backup", 2);
-  ASSERT_TRUE(attachments.watch_conntrack());
+  watch_both(attachments);
   const auto actions = classify({{member(0), member(1), member(2, Weight::heavy)}});
 
   for (const bool is_new : {true, false}) {
@@ -366,9 +368,7 @@ TEST_F(ActuatorOnKernel, OnlyWhatMayBeMicePutsMuchIntoTheirClassAtOnce) {
 TEST_F(ActuatorOnKernel, AHeavyWorkloadsManySlowFlowsAreInItsElephantsClass) {
   Attachments attachments(*programs_);
   admit(64'000, 3'100);
-  watch(attachments, "web", 1);
-  watch(attachments, "backup", 2);
-  ASSERT_TRUE(attachments.watch_conntrack());
+  watch_both(attachments);
   const auto actions = classify({{member(0), member(1, Weight::mixed), member(2, Weight::heavy)}});
 
   for (const auto& [name, expected] : {std::pair("web", "f"), {"backup", "11"}}) {

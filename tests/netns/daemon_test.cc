@@ -620,7 +620,7 @@ TEST_F(Daemon, DeathAtAnyMomentOfAnApplyIsUndoneExactly) {
 TEST_F(Daemon, AVmsRoundTripsAreSeenAtItsTap) {
   host_.emplace("--routed --containers 'web:light'");
   const auto vm = VmAtTap::make();
-  if (!vm) GTEST_SKIP() << "no /dev/net/tun";
+  if (!vm) GTEST_SKIP() << "no /dev/net/tun (CONFIG_TUN)";
   const Process daemon = host_->start();
   ASSERT_TRUE(eventually(seconds(20), [&] {
     const auto reply = host_->json("workloads");

@@ -540,7 +540,7 @@ TEST_F(Latency, TheIfbsQueueIsSeenOnTheWayIn) {
 TEST_F(Latency, AVmsTapShowsItsWaitsAndItsRoundTrips) {
   Lab lab("--routed" + std::string(kTwo));
   const auto vm = VmAtTap::make();
-  if (!vm) GTEST_SKIP() << "no /dev/net/tun";
+  if (!vm) GTEST_SKIP() << "no /dev/net/tun (CONFIG_TUN)";
   constexpr WorkloadId kVm = 4;
   Measured measured(lab);
   ASSERT_TRUE(

@@ -123,6 +123,24 @@ class TrialsOnKernel : public testing::Test {
     return text;
   }
 
+  struct Running {
+    Process daemon, mice, bulk;
+  };
+  /// A daemon whose mice-first policy is in force, and which has seen who is a mouse.
+  Running with_a_good_policy() {
+    begin();
+    host_->write_policy(mice_first(kVerify, "100 Mbit"));
+    Running running{.daemon = host_->start(), .mice = {}, .bulk = {}};
+    succeed("apply");
+    serve();
+    running.mice = client("web", "mice");
+    running.bulk = client("backup", "bulk --flows 2");
+    EXPECT_TRUE(eventually(seconds(20), [&] {
+      return weight("v-web") == "light" && weight("v-backup") == "heavy";
+    })) << host_->ctl("workloads").output;
+    return running;
+  }
+
   const std::string kTraffic = std::string(ANKUS_BINARY_DIR) + "/tests/lab/ankus-traffic";
   std::optional<DaemonLab> host_;
   std::string before_;
@@ -151,16 +169,9 @@ TEST_F(TrialsOnKernel, WithoutASignNothingIsTriedAndHistorySaysWhy) {
 }
 
 TEST_F(TrialsOnKernel, AHarmfulPolicyIsUndoneByItself) {
-  begin();
-  host_->write_policy(mice_first(kVerify, "100 Mbit"));
+  const Running running = with_a_good_policy();
+  ASSERT_FALSE(HasFailure());
   std::ofstream(host_->file("harmful.toml")) << kHarmful;
-  const Process daemon = host_->start();
-  succeed("apply");
-  serve();
-  const Process mice = client("web", "mice"), bulk = client("backup", "bulk --flows 2");
-  ASSERT_TRUE(eventually(seconds(20), [&] {
-    return weight("v-web") == "light" && weight("v-backup") == "heavy";
-  })) << host_->ctl("workloads").output;
   const std::string good = classes();
   succeed("plan " + host_->file("harmful.toml"));  // somebody looks, and decides
   host_->let_turns_pass(5);
@@ -183,17 +194,10 @@ TEST_F(TrialsOnKernel, AHarmfulPolicyIsUndoneByItself) {
 
 // The verdict on the first plan must not bring back the policies from before it.
 TEST_F(TrialsOnKernel, PoliciesThatSomebodyAppliesDuringATrialStayWhateverTheVerdict) {
-  begin();
-  host_->write_policy(mice_first(kVerify, "100 Mbit"));
+  const Running running = with_a_good_policy();
+  ASSERT_FALSE(HasFailure());
   std::ofstream(host_->file("harmful.toml")) << kHarmful;
   std::ofstream(host_->file("later.toml")) << kHarmful;
-  const Process daemon = host_->start();
-  succeed("apply");
-  serve();
-  const Process mice = client("web", "mice"), bulk = client("backup", "bulk --flows 2");
-  ASSERT_TRUE(eventually(seconds(20), [&] {
-    return weight("v-web") == "light" && weight("v-backup") == "heavy";
-  })) << host_->ctl("workloads").output;
   succeed("plan " + host_->file("harmful.toml"));
   host_->let_turns_pass(5);
   const auto applied = host_->json("apply " + host_->file("harmful.toml"));

@@ -14,7 +14,7 @@ namespace ankus {
 /// is. It sends to the lab's server, 10.77.0.2. Nobody can look into it.
 class VmAtTap {
  public:
-  /// None without /dev/net/tun.
+  /// None without /dev/net/tun (CONFIG_TUN), which in the VM lab is a failure.
   static std::optional<VmAtTap> make();
 
   void send_datagram(std::uint16_t port) const;
