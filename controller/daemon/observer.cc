@@ -243,7 +243,9 @@ void Observer::take_numbers(const WorkloadScan& scan) {
     footprints_.erase(id);
     usage_.erase(id);
   }
-  if (auto done = clear_workloads(*programs_, uncleared_); !done) {
+  auto done = clear_workloads(*programs_, uncleared_);
+  if (done && tcp_ && !uncleared_.empty()) done = tcp_->forget_workloads(uncleared_);
+  if (!done) {
     troubles_["reused workload numbers"] = done.error().text;
   } else {
     troubles_.erase("reused workload numbers");

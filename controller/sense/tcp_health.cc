@@ -158,6 +158,14 @@ Result<void> TcpSensor::forget_namespace(std::uint64_t inode) const {
   return spaces_.erase(static_cast<std::uint32_t>(inode));
 }
 
+Result<void> TcpSensor::forget_workloads(const std::set<WorkloadId>& numbers) const {
+  // What their last connections have moved goes with them.
+  if (auto told = visit("ankus_tcp_tell", kAtAStretch); !told) return std::unexpected(told.error());
+  for (const WorkloadId number : numbers)
+    if (auto done = rows_.erase(number); !done) return done;
+  return {};
+}
+
 Result<TcpReading> TcpSensor::read() const {
   TcpReading reading;
   const auto bytes = visit("ankus_tcp_list", kAtAStretch * sizeof(ankus_tcp_record));

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ class TcpSensor {
   /// `inode` of /proc/PID/ns/net.
   Result<void> set_namespace(std::uint64_t inode, WorkloadId owner) const;
   Result<void> forget_namespace(std::uint64_t inode) const;
+
+  /// Before others have these numbers: what was counted of them is nobody's.
+  Result<void> forget_workloads(const std::set<WorkloadId>& numbers) const;
 
   /// Workloads and connections.
   Result<TcpReading> read() const;

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "netns/daemon_support.h"
 #include "netns/support.h"
 
 namespace ankus {
@@ -289,6 +290,22 @@ TEST_F(TcpHealthOf, TotalsOutliveTheirConnections) {
   EXPECT_EQ(totals.closed, 5U);
   EXPECT_EQ(totals.sent.count - totals.retransmitted.count, 500'000U);
   EXPECT_EQ(watched.totals(kServer).received.count, 500'005U) << "each FIN is a byte";
+}
+
+TEST_F(TcpHealthOf, AReusedNumberInheritsNothing) {
+  Lab lab(kOne);
+  Watched watched(lab);
+  const Connection of_the_former(lab, 7001);
+  write_all(of_the_former.client.get(), 50'000);
+  read_all(of_the_former.server.get(), 50'000);
+  ASSERT_TRUE(watched.sensor().forget_workloads({kWeb}));
+  EXPECT_EQ(watched.totals().sent.count, 0U);
+  EXPECT_NE(watched.totals(kServer).received.count, 0U) << "others keep theirs";
+
+  ASSERT_NE(send_tcp(lab.container("web"), lab.server(), "10.77.0.2", 7002, 10'000), 0);
+  ASSERT_TRUE(eventually(seconds(5), [&] { return watched.totals().closed == 1; }));
+  EXPECT_EQ(watched.totals().opened, 1U);
+  EXPECT_EQ(watched.totals().sent.count - watched.totals().retransmitted.count, 10'000U);
 }
 
 TEST_F(TcpHealthOf, AnOlderConnectionIsCountedFromNowOn) {
