@@ -17,7 +17,6 @@ constexpr int kReceiveBuffer = 8 << 20;
 constexpr std::size_t kDatagram = 256 << 10;
 constexpr std::size_t kMessagesPerSend = 64;
 constexpr std::size_t kBytesPerSend = 32 << 10;
-constexpr int kDumpAttempts = 5;
 
 static_assert(kNetlinkHeaderSize == NLMSG_HDRLEN);
 
@@ -150,6 +149,40 @@ std::optional<NetlinkAck> parse_ack(std::span<const std::byte> message) {
   return ack;
 }
 
+Result<std::vector<NetlinkMessage>> gather_dump(std::uint32_t sequence, const Receive& receive) {
+  std::vector<NetlinkMessage> replies;
+  bool interrupted = false;
+  for (;;) {
+    auto received = receive();
+    if (!received) return received;
+    for (NetlinkMessage& reply : *received) {
+      const nlmsghdr head = header_of(reply);
+      if (head.nlmsg_seq != sequence) continue;  // left over from a dump that failed midway
+      if (head.nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
+      if (const auto ack = parse_ack(reply)) {
+        if (ack->err == 0) continue;
+        return std::unexpected(error_of(*ack));
+      }
+      if (head.nlmsg_type == NLMSG_DONE) {
+        const NetlinkAck status = status_of_done(reply);
+        if (status.err != 0) return std::unexpected(error_of(status));
+        if (interrupted) return fail_errno("netlink dump interrupted by a change", EINTR);
+        return replies;
+      }
+      replies.push_back(std::move(reply));
+    }
+  }
+}
+
+Result<std::vector<NetlinkMessage>> repeat_dump(const Receive& dump) {
+  auto replies = dump();
+  for (int attempt = 1; attempt < kDumpAttempts && !replies &&
+                        (replies.error().err == EINTR || replies.error().err == ENOBUFS);
+       ++attempt)
+    replies = dump();
+  return replies;
+}
+
 Result<NetlinkSocket> NetlinkSocket::open(int protocol, std::uint32_t groups) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
   if (!fd) return fail_errno("netlink socket");
@@ -169,7 +202,7 @@ Result<NetlinkSocket> NetlinkSocket::open(int protocol, std::uint32_t groups) {
   address.nl_groups = groups;
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address))
     return fail_errno("netlink bind");
-  return NetlinkSocket(std::move(fd));
+  return NetlinkSocket(std::move(fd), protocol);
 }
 
 Result<void> NetlinkSocket::send(std::span<const std::byte> bytes) {
@@ -219,38 +252,17 @@ Result<std::vector<NetlinkMessage>> NetlinkSocket::dump_once(std::span<const std
   header.nlmsg_seq = ++sequence_;
   store_header(message, header);
   if (auto sent = send(message); !sent) return std::unexpected(sent.error());
-
-  std::vector<NetlinkMessage> replies;
-  bool interrupted = false;
-  for (;;) {
-    auto received = receive(0);
-    if (!received) return received;
-    for (NetlinkMessage& reply : *received) {
-      const nlmsghdr head = header_of(reply);
-      if (head.nlmsg_seq != sequence_) continue;  // left over from a dump that failed midway
-      if (head.nlmsg_flags & NLM_F_DUMP_INTR) interrupted = true;
-      if (const auto ack = parse_ack(reply)) {
-        if (ack->err == 0) continue;
-        return std::unexpected(error_of(*ack));
-      }
-      if (head.nlmsg_type == NLMSG_DONE) {
-        const NetlinkAck status = status_of_done(reply);
-        if (status.err != 0) return std::unexpected(error_of(status));
-        if (interrupted) return fail_errno("netlink dump interrupted by a change", EINTR);
-        return replies;
-      }
-      replies.push_back(std::move(reply));
-    }
-  }
+  auto replies = gather_dump(sequence_, [this] { return receive(0); });
+  // What the kernel could not deliver may be the dump's rest, and as long as it is in the middle of
+  // one it begins no other on that socket (af_netlink.c, __netlink_dump_start).
+  if (!replies && replies.error().err == ENOBUFS)
+    if (auto fresh = open(protocol_)) fd_ = std::move(fresh->fd_);
+  return replies;
 }
 
 Result<std::vector<NetlinkMessage>> NetlinkSocket::dump(std::span<const std::byte> request) {
   assert(request.size() >= sizeof(nlmsghdr));
-  auto replies = dump_once(request);
-  for (int attempt = 1; attempt < kDumpAttempts && !replies && replies.error().err == EINTR;
-       ++attempt)
-    replies = dump_once(request);
-  return replies;
+  return repeat_dump([&] { return dump_once(request); });
 }
 
 Result<std::vector<NetlinkMessage>> NetlinkSocket::get(std::span<const std::byte> request) {

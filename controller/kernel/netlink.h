@@ -90,11 +90,23 @@ struct NetlinkAck {
 /// nullopt if `message` is no NLMSG_ERROR.
 std::optional<NetlinkAck> parse_ack(std::span<const std::byte> message);
 
+/// What gives messages as they come, a datagram's at a time.
+using Receive = std::function<Result<std::vector<NetlinkMessage>>()>;
+/// The replies to dump `sequence`, up to its NLMSG_DONE. All of them or an Error: EINTR if any says
+/// that the listing changed under it (NLM_F_DUMP_INTR), for then some may be missing or twice.
+Result<std::vector<NetlinkMessage>> gather_dump(std::uint32_t sequence, const Receive& receive);
+constexpr int kDumpAttempts = 5;
+/// Calls `dump` again while it was interrupted (EINTR) or replies were lost (ENOBUFS); after
+/// kDumpAttempts its last Error{busy}.
+Result<std::vector<NetlinkMessage>> repeat_dump(const Receive& dump);
+
 // ---- The socket ----
 
 struct Notifications {
   std::vector<NetlinkMessage> messages;
   bool overrun = false;  ///< the kernel dropped some (ENOBUFS): read the whole state again
+  /// Whether what was read before may no longer be so.
+  bool tell_of_change() const { return overrun || !messages.empty(); }
 };
 
 /// What transact() does after a request failed.
@@ -109,8 +121,8 @@ class NetlinkSocket {
   /// `groups` is a mask of the first 32 multicast groups (RTMGRP_LINK and so on).
   static Result<NetlinkSocket> open(int protocol, std::uint32_t groups = 0);
 
-  /// The replies to a dump request, each with its nlmsghdr. The kernel says when the listing
-  /// changed under it (NLM_F_DUMP_INTR); it is then read again, and after five times Error{busy}.
+  /// The replies to a dump request, each with its nlmsghdr; asked again as repeat_dump() says. Not
+  /// for a socket that epoll watches: it may be replaced by another.
   Result<std::vector<NetlinkMessage>> dump(std::span<const std::byte> request);
 
   /// The replies to a request that is no dump, up to its acknowledgement.
@@ -128,7 +140,7 @@ class NetlinkSocket {
   int fd() const { return fd_.get(); }
 
  private:
-  explicit NetlinkSocket(UniqueFd fd) : fd_(std::move(fd)) {}
+  NetlinkSocket(UniqueFd fd, int protocol) : fd_(std::move(fd)), protocol_(protocol) {}
   Result<void> send(std::span<const std::byte> bytes);
   Result<std::vector<NetlinkMessage>> receive(int flags);
   Result<std::vector<NetlinkMessage>> dump_once(std::span<const std::byte> request);
@@ -136,6 +148,7 @@ class NetlinkSocket {
                               std::span<Result<void>> results);
 
   UniqueFd fd_;
+  int protocol_;
   std::uint32_t sequence_ = 0;
   std::vector<std::byte> buffer_, packed_;
 };

@@ -252,7 +252,7 @@ Result<WorkloadScan> WorkloadInventory::scan(std::span<const Link> links, Monoto
 Result<bool> WorkloadInventory::changed_since_last() {
   const auto news = news_.receive_notifications();
   if (!news) return std::unexpected(news.error());
-  bool changed = !news->messages.empty() || news->overrun;
+  bool changed = news->tell_of_change();
   if (cgroups_) {
     const auto cgroups = cgroups_->changed();
     if (!cgroups) return cgroups;

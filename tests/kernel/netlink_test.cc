@@ -7,11 +7,18 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <thread>
 
 namespace ankus {
 namespace {
 
+using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 NetlinkMessage link_request(std::string_view name) {
@@ -93,6 +100,144 @@ TEST(NetlinkAck, SkipsTheEchoedRequestWhenItIsNotCapped) {
   EXPECT_EQ(ack->text, "no");
 }
 
+// ---- A dump, as messages ----
+
+constexpr std::uint32_t kAsked = 7;
+
+NetlinkMessage reply(std::uint16_t type, std::span<const std::byte> body, std::uint16_t flags = 0,
+                     std::uint32_t sequence = kAsked) {
+  NetlinkMessage message = netlink_message(type, 0, body);
+  nlmsghdr header;
+  std::memcpy(&header, message.data(), sizeof header);
+  header.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_MULTI | flags);
+  header.nlmsg_seq = sequence;
+  std::memcpy(message.data(), &header, sizeof header);
+  return message;
+}
+NetlinkMessage link_reply(int ifindex, std::uint16_t flags = 0, std::uint32_t sequence = kAsked) {
+  const ifinfomsg body{.ifi_index = ifindex};
+  return reply(RTM_NEWLINK, std::as_bytes(std::span(&body, 1)), flags, sequence);
+}
+NetlinkMessage done(int status = 0, std::uint16_t flags = 0) {
+  return reply(NLMSG_DONE, std::as_bytes(std::span(&status, 1)), flags);
+}
+
+using Datagram = Result<std::vector<NetlinkMessage>>;
+
+/// Gives one datagram after the other; to ask for more than there are is a failure.
+class Answers {
+ public:
+  explicit Answers(std::vector<Datagram> datagrams) : datagrams_(std::move(datagrams)) {}
+  Receive receive() {
+    return [this]() -> Datagram {
+      if (next_ == datagrams_.size()) return fail(ErrorKind::refused, "nothing more was sent");
+      return datagrams_[next_++];
+    };
+  }
+  std::size_t left() const { return datagrams_.size() - next_; }
+
+ private:
+  std::vector<Datagram> datagrams_;
+  std::size_t next_ = 0;
+};
+
+std::vector<int> ifindexes(std::span<const NetlinkMessage> messages) {
+  std::vector<int> found;
+  for (const NetlinkMessage& message : messages)
+    found.push_back(body_of<ifinfomsg>(message).value().ifi_index);
+  return found;
+}
+
+TEST(NetlinkDump, EndsWithItsDoneMessage) {
+  Answers answers({{{link_reply(1), link_reply(2)}}, {{link_reply(3), done()}}, {{done()}}});
+  const auto replies = gather_dump(kAsked, answers.receive());
+  ASSERT_TRUE(replies) << replies.error().text;
+  EXPECT_THAT(ifindexes(*replies), ElementsAre(1, 2, 3));
+  EXPECT_EQ(answers.left(), 1u);
+}
+
+TEST(NetlinkDump, WhatWasAskedBeforeIsNoReply) {
+  Answers answers({{{link_reply(9, NLM_F_DUMP_INTR, kAsked - 1), link_reply(1)}}, {{done()}}});
+  const auto replies = gather_dump(kAsked, answers.receive());
+  ASSERT_TRUE(replies) << replies.error().text;
+  EXPECT_THAT(ifindexes(*replies), ElementsAre(1));
+}
+
+TEST(NetlinkDump, AnInterruptedOneIsThrownAwayWholeAndAskedAgain) {
+  // The flag is in any message; in the last where the change came after all others.
+  const std::vector<std::vector<Datagram>> interrupted{
+      {{{link_reply(1, NLM_F_DUMP_INTR), link_reply(2)}}, {{done()}}},
+      {{{link_reply(1)}}, {{link_reply(2, NLM_F_DUMP_INTR)}}, {{done()}}},
+      {{{link_reply(1), link_reply(2)}}, {{done(0, NLM_F_DUMP_INTR)}}}};
+  for (std::vector<Datagram> datagrams : interrupted) {
+    datagrams.push_back({{link_reply(1), link_reply(3), done()}});
+    Answers answers(datagrams);
+    int asked = 0;
+    const auto replies = repeat_dump([&] {
+      ++asked;
+      return gather_dump(kAsked, answers.receive());
+    });
+    ASSERT_TRUE(replies) << replies.error().text;
+    EXPECT_THAT(ifindexes(*replies), ElementsAre(1, 3));
+    EXPECT_EQ(asked, 2);
+  }
+}
+
+TEST(NetlinkDump, OneThatIsInterruptedEachTimeIsAnErrorAndNothingPartial) {
+  int asked = 0;
+  const auto replies = repeat_dump([&] {
+    ++asked;
+    Answers answers({{{link_reply(1), link_reply(2, NLM_F_DUMP_INTR), done()}}});
+    return gather_dump(kAsked, answers.receive());
+  });
+  ASSERT_FALSE(replies);
+  EXPECT_EQ(replies.error().kind, ErrorKind::busy);
+  EXPECT_EQ(replies.error().err, EINTR);
+  EXPECT_THAT(replies.error().text, HasSubstr("interrupted"));
+  EXPECT_EQ(asked, kDumpAttempts);
+}
+
+TEST(NetlinkDump, LostRepliesAreAskedForAgainAsOften) {
+  const auto lost = [] { return fail_errno("netlink receive", ENOBUFS); };
+  int asked = 0;
+  auto replies = repeat_dump([&] {
+    Answers answers(++asked < kDumpAttempts ? std::vector<Datagram>{{{link_reply(1)}}, lost()}
+                                            : std::vector<Datagram>{{{link_reply(2), done()}}});
+    return gather_dump(kAsked, answers.receive());
+  });
+  ASSERT_TRUE(replies) << replies.error().text;
+  EXPECT_THAT(ifindexes(*replies), ElementsAre(2));
+
+  asked = 0;
+  replies = repeat_dump([&] {
+    ++asked;
+    Answers answers({{{link_reply(1)}}, lost()});
+    return gather_dump(kAsked, answers.receive());
+  });
+  ASSERT_FALSE(replies);
+  EXPECT_EQ(replies.error().err, ENOBUFS);
+  EXPECT_EQ(replies.error().kind, ErrorKind::busy);
+  EXPECT_EQ(asked, kDumpAttempts);
+}
+
+TEST(NetlinkDump, OneThatTheKernelRefusesIsNotAskedForAgain) {
+  int asked = 0;
+  const auto replies = repeat_dump([&] {
+    ++asked;
+    Answers answers({{{link_reply(1), done(-EPERM)}}});
+    return gather_dump(kAsked, answers.receive());
+  });
+  ASSERT_FALSE(replies);
+  EXPECT_EQ(replies.error().err, EPERM);
+  EXPECT_EQ(asked, 1);
+}
+
+TEST(NetlinkNotifications, AnOverrunAloneTellsOfAChange) {
+  EXPECT_FALSE(Notifications{}.tell_of_change());
+  EXPECT_TRUE((Notifications{.messages = {link_reply(1)}}).tell_of_change());
+  EXPECT_TRUE((Notifications{.overrun = true}).tell_of_change());
+}
+
 // The socket itself needs no privilege to read links.
 
 TEST(NetlinkSocket, DumpsLinksWithoutTheDoneMessage) {
@@ -107,6 +252,43 @@ TEST(NetlinkSocket, DumpsLinksWithoutTheDoneMessage) {
       if (attribute.type == IFLA_IFNAME) loopback |= text_in(attribute.payload) == "lo";
   }
   EXPECT_TRUE(loopback);
+}
+
+/// Nobody reads the answers, which do not fit: the next receive has ENOBUFS.
+void overrun(const NetlinkSocket& socket) {
+  const int least = 1;
+  ASSERT_EQ(setsockopt(socket.fd(), SOL_SOCKET, SO_RCVBUF, &least, sizeof least), 0);
+  const NetlinkMessage missing = link_request("no-such-link");
+  for (int i = 0; i < 50; ++i)
+    ASSERT_EQ(send(socket.fd(), missing.data(), missing.size(), 0),
+              static_cast<ssize_t>(missing.size()));
+}
+
+TEST(NetlinkSocket, ADumpIsAskedAgainWhereAnswersFoundNoRoom) {
+  auto socket = NetlinkSocket::open(NETLINK_ROUTE);
+  ASSERT_TRUE(socket) << socket.error().text;
+  overrun(*socket);
+  const auto replies = socket->dump(netlink_message(RTM_GETLINK, 0, ifinfomsg{}));
+  ASSERT_TRUE(replies) << replies.error().text;
+  EXPECT_THAT(ifindexes(*replies), Contains(static_cast<int>(if_nametoindex("lo"))));
+}
+
+TEST(NetlinkSocket, ADumpIsAskedAgainWhereOneIsStuckInTheMiddle) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root: makes a network namespace";
+  std::thread([] {
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);  // this thread's, and gone with it
+    std::string batch;
+    for (int i = 0; i < 40; ++i) batch += "link add v" + std::to_string(i) + " type veth\n";
+    ASSERT_EQ(std::system(("printf '" + batch + "' | ip -batch -").c_str()), 0);
+    auto socket = NetlinkSocket::open(NETLINK_ROUTE);
+    ASSERT_TRUE(socket) << socket.error().text;
+    const NetlinkMessage all = netlink_message(RTM_GETLINK, NLM_F_DUMP, ifinfomsg{});
+    ASSERT_EQ(send(socket->fd(), all.data(), all.size(), 0), static_cast<ssize_t>(all.size()));
+    overrun(*socket);
+    const auto replies = socket->dump(netlink_message(RTM_GETLINK, 0, ifinfomsg{}));
+    ASSERT_TRUE(replies) << replies.error().text;
+    EXPECT_EQ(replies->size(), 81u);
+  }).join();
 }
 
 TEST(NetlinkSocket, EachResultBelongsToItsRequest) {

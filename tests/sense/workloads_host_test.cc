@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -215,6 +217,45 @@ TEST_F(WorkloadsOnThisHost, EventsTellOfCgroupsProcessesAndLinks) {
   while (inventory->changed_since_last().value()) continue;
   ASSERT_TRUE(run("ip -n " + kHostSide + " link set awt0 down"));
   EXPECT_TRUE(told()) << "a link";
+}
+
+/// So little room for news that a few links' do not fit.
+void starve(int netlink_fd) {
+  const int least = 1;
+  ASSERT_EQ(::setsockopt(netlink_fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof least), 0);
+}
+
+bool make_veths(int count) {
+  std::string batch;
+  for (int i = 1; i <= count; ++i)
+    batch += "link add awt" + std::to_string(i) + " type veth peer name eth" + std::to_string(i) +
+             " netns " + kInner + "\n";
+  return run("printf '" + batch + "' | ip -n " + kHostSide + " -batch -");
+}
+
+TEST_F(WorkloadsOnThisHost, NewsThatFoundNoRoomIsAnOverrunAndTheNextScanFindsAll) {
+  const InNamespace there(kHostSide);
+  auto links = LinkReader::open();
+  auto inventory = WorkloadInventory::open(roots_);
+  auto news = NetlinkSocket::open(NETLINK_ROUTE, RTMGRP_LINK);
+  ASSERT_TRUE(links && inventory && news);
+  EXPECT_EQ(scan(*inventory, *links).size(), 1u);
+  while (inventory->changed_since_last().value()) continue;
+  starve(news->fd());
+  starve(inventory->fds().front());  // its link news
+
+  constexpr int kVeths = 40;
+  ASSERT_TRUE(make_veths(kVeths));
+  const auto told = news->receive_notifications();
+  ASSERT_TRUE(told) << told.error().text;
+  EXPECT_TRUE(told->overrun);
+  EXPECT_LT(told->messages.size(), std::size_t{kVeths}) << "not all of them fitted";
+  EXPECT_FALSE(news->receive_notifications().value().tell_of_change()) << "said once";
+
+  const auto changed = inventory->changed_since_last();
+  ASSERT_TRUE(changed) << changed.error().text;
+  EXPECT_TRUE(*changed);
+  EXPECT_EQ(scan(*inventory, *links).size(), std::size_t{kVeths} + 1);
 }
 
 TEST_F(WorkloadsOnThisHost, AnOpenTapIsAVm) {
