@@ -192,6 +192,7 @@ Result<void> Controller::tick() {
   const MonotonicTime now = parts_.clock.monotonic();
   if (auto done = undo_unconfirmed(now); !done) return done;
   if (auto done = look(); !done) return done;
+  if (parts_.observer.take_watches_changed()) tend_pins();
   take_back_at_last(now);
   guard_steering(now);
   if (auto done = look_for_drift(now); !done) return done;
@@ -418,6 +419,7 @@ void Controller::after_change() {
   tend_pins();
 }
 
+/// What an earlier daemon has pinned counts each packet beside us until ours takes its place.
 void Controller::tend_pins() {
   const auto held = parts_.journal.held();
   const auto controls = parts_.journal.controls();
@@ -427,6 +429,8 @@ void Controller::tend_pins() {
   } else if (held && !classified_devices(*held).empty()) {
     if (auto done = parts_.observer.persist(); !done)
       log("the sensors would not outlive the daemon: " + done.error().text);
+  } else if (held && controls && !keeps_all_runs(*controls)) {
+    unpin_all(sensor_pins(parts_.options.bpf_dir));  // nobody's packets need a class
   }
 }
 

@@ -107,7 +107,7 @@ Result<void> Observer::refresh(MonotonicTime now) {
   if (!attachments_->conntrack() && now - conntrack_tried_at_ >= kConntrackEvery) {
     conntrack_tried_at_ = now;
     programs_->load_conntrack();  // its module may have come since
-    auto done = attachments_->watch_conntrack();
+    auto done = attachments_->watch_conntrack(sensor_pins(options_.pin_dir));
     if (done)
       troubles_.erase("conntrack");
     else
@@ -536,7 +536,7 @@ bool Observer::something_changed() {
 
 Result<void> Observer::persist() const {
   if (auto done = programs_->pin_maps(); !done) return done;
-  return attachments_->pin(options_.pin_dir + "/sensors");
+  return attachments_->pin(sensor_pins(options_.pin_dir));
 }
 
 }  // namespace ankus

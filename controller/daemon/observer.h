@@ -96,6 +96,8 @@ class Observer {
 
   /// Makes maps and links outlive the process, so that what is in force goes on being fed.
   Result<void> persist() const;
+  /// Has what is watched changed since this was asked last? Then persist() is due again.
+  bool take_watches_changed() const { return attachments_->take_changed(); }
 
  private:
   explicit Observer(Options options) : options_(std::move(options)) {}

@@ -28,7 +28,7 @@ void unpin_classifiers_of_gone_devices(const std::string& directory) {
 }  // namespace
 
 void remove_pins(const std::string& bpf_dir) {
-  unpin_all(bpf_dir + "/sensors");
+  unpin_all(sensor_pins(bpf_dir));
   std::string maps = map_pin_path(bpf_dir, "");
   maps.pop_back();
   unpin_all(maps);

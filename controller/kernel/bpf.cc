@@ -203,6 +203,14 @@ Result<UniqueFd> open_pinned(const std::string& path) {
   return UniqueFd(fd);
 }
 
+Result<void> detach_pinned(const std::string& path) {
+  const auto link = open_pinned(path);
+  if (!link) return std::unexpected(link.error());
+  if (const int error = bpf_link_detach(link->get()); error != 0)
+    return fail_errno("detach " + path, -error);
+  return {};
+}
+
 Result<MapShape> map_shape(int map) {
   bpf_map_info info{};
   std::uint32_t length = sizeof info;

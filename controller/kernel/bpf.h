@@ -67,6 +67,8 @@ Result<std::uint32_t> test_run(int program);
 
 Result<void> pin(int fd, const std::string& path);
 Result<UniqueFd> open_pinned(const std::string& path);
+/// At once, whoever else holds the link; not every kind of link can be (Error{unsupported}).
+Result<void> detach_pinned(const std::string& path);
 
 /// Does the running kernel's BTF have this tracepoint? One that is missing would make libbpf refuse
 /// the whole object.

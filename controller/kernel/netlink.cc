@@ -149,7 +149,8 @@ std::optional<NetlinkAck> parse_ack(std::span<const std::byte> message) {
   return ack;
 }
 
-Result<std::vector<NetlinkMessage>> gather_dump(std::uint32_t sequence, const Receive& receive) {
+Result<std::vector<NetlinkMessage>> gather_dump(std::uint32_t sequence,
+                                                const NextReplies& receive) {
   std::vector<NetlinkMessage> replies;
   bool interrupted = false;
   for (;;) {
@@ -174,7 +175,7 @@ Result<std::vector<NetlinkMessage>> gather_dump(std::uint32_t sequence, const Re
   }
 }
 
-Result<std::vector<NetlinkMessage>> repeat_dump(const Receive& dump) {
+Result<std::vector<NetlinkMessage>> repeat_dump(const NextReplies& dump) {
   auto replies = dump();
   for (int attempt = 1; attempt < kDumpAttempts && !replies &&
                         (replies.error().err == EINTR || replies.error().err == ENOBUFS);

@@ -91,14 +91,14 @@ struct NetlinkAck {
 std::optional<NetlinkAck> parse_ack(std::span<const std::byte> message);
 
 /// What gives messages as they come, a datagram's at a time.
-using Receive = std::function<Result<std::vector<NetlinkMessage>>()>;
+using NextReplies = std::function<Result<std::vector<NetlinkMessage>>()>;
 /// The replies to dump `sequence`, up to its NLMSG_DONE. All of them or an Error: EINTR if any says
 /// that the listing changed under it (NLM_F_DUMP_INTR), for then some may be missing or twice.
-Result<std::vector<NetlinkMessage>> gather_dump(std::uint32_t sequence, const Receive& receive);
+Result<std::vector<NetlinkMessage>> gather_dump(std::uint32_t sequence, const NextReplies& receive);
 constexpr int kDumpAttempts = 5;
 /// Calls `dump` again while it was interrupted (EINTR) or replies were lost (ENOBUFS); after
 /// kDumpAttempts its last Error{busy}.
-Result<std::vector<NetlinkMessage>> repeat_dump(const Receive& dump);
+Result<std::vector<NetlinkMessage>> repeat_dump(const NextReplies& dump);
 
 // ---- The socket ----
 

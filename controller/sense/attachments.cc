@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdio>
 #include <memory>
+#include <set>
 
 namespace ankus {
 namespace {
@@ -17,17 +18,19 @@ constexpr std::uint32_t kIpv4 = 2, kIpv6 = 10;
 constexpr std::uint32_t kLocalIn = 1, kPostRouting = 4;
 constexpr std::int32_t kAfterNat = 300;  // NF_IP_PRI_NAT_SRC is 100
 
+constexpr std::string kConntrack = "conntrack-";
+
 std::string hook_name(std::uint32_t ifindex, bpf::TcxHook hook) {
   return "tcx-" + std::to_string(ifindex) +
          (hook == bpf::TcxHook::ingress ? "-ingress" : "-egress");
 }
 
-std::vector<std::string> entries(const std::string& directory) {
-  std::vector<std::string> names;
+std::set<std::string> entries(const std::string& directory) {
+  std::set<std::string> names;
   const Handle<DIR, closedir> dir(opendir(directory.c_str()));
   if (!dir) return names;
   while (const dirent* entry = readdir(dir.get()))
-    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+    if (entry->d_name[0] != '.') names.emplace(entry->d_name);
   return names;
 }
 
@@ -35,17 +38,28 @@ std::vector<std::string> entries(const std::string& directory) {
 
 Result<void> Attachments::attach(const std::string& name, Result<UniqueFd> link) {
   if (!link) return with_context(name, link.error());
-  links_[name] = std::move(*link);
+  keep(name, std::move(*link));
   return {};
 }
 
-Result<void> Attachments::watch_conntrack() {
+void Attachments::keep(const std::string& name, UniqueFd link) {
+  links_[name] = std::move(link);
+  pinned_.erase(name);
+  changed_ = true;
+}
+
+void Attachments::drop(const std::string& name) {
+  if (links_.erase(name) != 0) changed_ = true;
+  pinned_.erase(name);
+}
+
+Result<void> Attachments::watch_conntrack(const std::string& pinned) {
   if (conntrack()) return {};
   if (programs_->conntrack == Programs::Conntrack::trampolines) {
     int number = 0;
     for (const char* program :
          {"ankus_conntrack_in", "ankus_conntrack_confirm", "ankus_conntrack_free"}) {
-      auto done = attach("conntrack-" + std::to_string(number++),
+      auto done = attach(kConntrack + std::to_string(number++),
                          bpf::attach_tracing(programs_->program(program)));
       if (!done) return done;
     }
@@ -53,10 +67,12 @@ Result<void> Attachments::watch_conntrack() {
   }
   if (programs_->conntrack == Programs::Conntrack::none)
     return fail(ErrorKind::unsupported, "no conntrack sensor is loaded");
+  for (const std::string& name : entries(pinned))
+    if (name.starts_with(kConntrack)) (void)bpf::detach_pinned(pinned + "/" + name);
   int number = 0;
   for (const std::uint32_t family : {kIpv4, kIpv6})
     for (const std::uint32_t hook : {kPostRouting, kLocalIn}) {
-      auto done = attach("conntrack-" + std::to_string(number++),
+      auto done = attach(kConntrack + std::to_string(number++),
                          bpf::attach_netfilter(programs_->program("ankus_conntrack_link"), family,
                                                hook, kAfterNat));
       if (!done) return done;
@@ -88,7 +104,7 @@ Result<void> Attachments::attach_device(std::uint32_t ifindex, const std::string
     return watch_by_tracepoints();
   if (!link) return with_context("ifindex " + std::to_string(ifindex), link.error());
   form_ = DeviceForm::tcx;
-  links_[hook_name(ifindex, hook)] = std::move(*link);
+  keep(hook_name(ifindex, hook), std::move(*link));
   return {};
 }
 
@@ -102,27 +118,34 @@ Result<void> Attachments::watch_uplink(std::uint32_t ifindex, bool egress) {
   if (auto done = attach_device(ifindex, "ankus_uplink_receives", bpf::TcxHook::ingress); !done)
     return done;
   if (egress) return attach_device(ifindex, "ankus_uplink_sends", bpf::TcxHook::egress);
-  links_.erase(hook_name(ifindex, bpf::TcxHook::egress));
+  drop(hook_name(ifindex, bpf::TcxHook::egress));
   return {};
 }
 
 void Attachments::forget(std::uint32_t ifindex) {
-  links_.erase(hook_name(ifindex, bpf::TcxHook::ingress));
-  links_.erase(hook_name(ifindex, bpf::TcxHook::egress));
+  drop(hook_name(ifindex, bpf::TcxHook::ingress));
+  drop(hook_name(ifindex, bpf::TcxHook::egress));
 }
 
 Result<void> Attachments::pin(const std::string& directory) {
   (void)mkdir(directory.c_str(), 0700);  // may exist; pinning below says what is wrong
+  const std::set<std::string> there = entries(directory);
   for (const auto& [name, link] : links_) {
+    if (pinned_.contains(name) && there.contains(name)) continue;
     const std::string path = directory + "/" + name, fresh = path + "-new";
     (void)unlink(fresh.c_str());
     if (auto done = bpf::pin(link.get(), fresh); !done) return done;
     if (rename(fresh.c_str(), path.c_str()) != 0) return fail_errno("rename " + fresh);
+    pinned_.insert(name);
   }
-  for (const std::string& name : entries(directory))
+  for (const std::string& name : there)
     if (!links_.contains(name))
       (void)unlink((directory + "/" + name).c_str());  // of what is no longer watched
   return {};
+}
+
+std::string sensor_pins(const std::string& bpf_dir) {
+  return bpf_dir.empty() ? "" : bpf_dir + "/sensors";
 }
 
 void unpin_all(const std::string& directory) {

@@ -128,7 +128,7 @@ using Datagram = Result<std::vector<NetlinkMessage>>;
 class Answers {
  public:
   explicit Answers(std::vector<Datagram> datagrams) : datagrams_(std::move(datagrams)) {}
-  Receive receive() {
+  NextReplies receive() {
     return [this]() -> Datagram {
       if (next_ == datagrams_.size()) return fail(ErrorKind::refused, "nothing more was sent");
       return datagrams_[next_++];

@@ -152,7 +152,7 @@ std::string host_state(const Lab& lab) {
              "done 2>/dev/null | sed 's/ id [0-9]* name / name /'; ip -o link show | sed 's/ qlen "
              "[0-9]*//; s/state UNKNOWN/state "
              "UP/'; find " +
-             lab.pin_dir() + " 2>/dev/null")
+             lab.pin_dir() + " 2>/dev/null | LC_ALL=C sort")
       .output;
 }
 
