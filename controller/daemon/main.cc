@@ -117,13 +117,16 @@ int run(const Options& options) {
   // Maps of an earlier run are of use only as long as something feeds on them.
   auto numbers = (*journal)->workload_numbers();
   if (!numbers) return complain(numbers.error());
-  auto observer = Observer::open({.pin_dir = options.bpf_dir,
-                                  .numbers = std::move(*numbers),
-                                  .keep_numbers =
-                                      [&journal = **journal](const WorkloadNumbers& changed) {
-                                        return journal.keep_workload_numbers(changed);
-                                      },
-                                  .remembered = remembered(**journal)});
+  // A dry run has maps of its own: a tree in force classifies by those that are pinned.
+  const auto keep_numbers = [&journal = **journal](const WorkloadNumbers& changed) {
+    return journal.keep_workload_numbers(changed);
+  };
+  auto observer = options.dry_run
+                      ? Observer::open({.remembered = remembered(**journal)})
+                      : Observer::open({.pin_dir = options.bpf_dir,
+                                        .numbers = std::move(*numbers),
+                                        .keep_numbers = keep_numbers,
+                                        .remembered = remembered(**journal)});
   if (!observer) return complain(observer.error());
   auto actuator = KernelActuator::open(handles_of((*observer)->programs(), options));
   if (!actuator) return complain(actuator.error());

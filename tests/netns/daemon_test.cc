@@ -138,6 +138,27 @@ TEST_F(Daemon, ADryRunChangesNothing) {
   EXPECT_NE(host_->snapshot(), before_);
 }
 
+// What is in force classifies by the pinned maps, daemon or not.
+TEST_F(Daemon, ADryRunOfAnotherPolicyLeavesThePinnedMapsAlone) {
+  applied().kill_now();
+  const auto settings = [&] {
+    return run("for map in ankus_config ankus_devices ankus_members ankus_cgroups; do "
+               "bpftool --json map dump pinned $(find " +
+               host_->lab().pin_dir() + " -name $map) || echo failed; done")
+        .output;
+  };
+  const std::string before = settings();
+  EXPECT_THAT(before, Not(HasSubstr("failed")));
+  host_->write_policy(mice_first("[fast]\nwindow = \"3s\"\n[probation]\nprove = \"9s\"\n"));
+  const CommandResult dry = run(host_->ankusd("--once --dry-run --observe 1s --mode enforce"));
+  EXPECT_EQ(dry.code, 0) << dry.output;
+  EXPECT_THAT(dry.output, HasSubstr("Nothing was changed"));
+  EXPECT_EQ(settings(), before);
+  const CommandResult undone = run(host_->ankusd("--rollback"));
+  EXPECT_EQ(undone.code, 0) << undone.output;
+  expect_undone();
+}
+
 TEST_F(Daemon, ADryRunOfAPolicyJudgesNoWorkload) {
   const auto with_calm = [](const std::string& calm) {
     return mice_first("[footprint]\nwindow = \"1s\"\ncalm = \"" + calm + "\"\n");
