@@ -12,6 +12,13 @@ static inline int ankus_reached(__u32 a, __u32 b) { return (__s32)(a - b) >= 0; 
 /* Is `until` (0 = never set) still ahead? */
 static inline int ankus_holds(__u32 until, __u32 now) { return until != 0 && !ankus_reached(now, until); }
 
+/* The same of a deadline that nobody clears: it was set at most `length` ahead (by a CPU that may be a
+ * tick or two further). One that lies long behind looks as if it were ahead again after 2^31
+ * jiffies, which with HZ=1000 is 25 days. */
+static inline int ankus_holds_still(__u32 until, __u32 now, __u32 length) {
+  return until != 0 && until - now - 1 < length + 2;
+}
+
 /* A deadline `length` from now, never the 0 that means "never". */
 static inline __u32 ankus_until(__u32 now, __u32 length) {
   __u32 until = now + length;
@@ -32,7 +39,7 @@ static inline int ankus_fast_after(struct ankus_flow *flow, int direction, __u32
     *bytes = 0;
   }
   if (__sync_fetch_and_add(bytes, length) + length > threshold) *until = ankus_until(now, hold);
-  return ankus_holds(*until, now);
+  return ankus_holds_still(*until, now, hold);
 }
 
 enum ankus_change { ANKUS_NO_CHANGE, ANKUS_BEGINS, ANKUS_ENDS };
@@ -70,7 +77,7 @@ static inline int ankus_over_admission(struct ankus_bucket *bucket, int side, __
   __u32 *filled_at = &bucket->filled_at[side & 1];
   __u32 *over_until = &bucket->over_until[side & 1];
 
-  if (ankus_holds(*over_until, now)) return 1;
+  if (ankus_holds_still(*over_until, now, hold)) return 1;
   /* Not now, and not ahead of us: another CPU may be a tick further, or have begun a hold. */
   if (*filled_at - now > hold + 2) {
     __u64 gain = (__u64)(now - *filled_at) * per_jiffy;
@@ -83,6 +90,20 @@ static inline int ankus_over_admission(struct ankus_bucket *bucket, int side, __
   *filled_at = *over_until; /* it fills from then on: else each hold would end with a burst */
   *tokens = 0;
   return 1;
+}
+
+#define ANKUS_LONGEST_LEASE (1U << 17) /* jiffies: 131 s with HZ=1000, 22 minutes with 100 */
+
+/* Is a membership's lease over? One that a daemon left behind which is long dead is, too. */
+static inline int ankus_lease_is_over(__u32 until, __u32 now) {
+  return !ankus_holds_still(until, now, ANKUS_LONGEST_LEASE);
+}
+
+/* Has a flow that was not fast lived long enough to be called slow? In ages that fit 32 bits: after
+ * 2^32 jiffies it must prove itself once more. */
+static inline int ankus_is_proven(__u32 created, __u32 now, __u32 prove) {
+  __u32 age = now - created;
+  return age >= prove && age + 16 > age; /* not of one made by a CPU whose clock is a tick further */
 }
 
 enum ankus_verdict { ANKUS_SLOW, ANKUS_FAST, ANKUS_PROBATION };

@@ -194,7 +194,7 @@ static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow,
 
   if (member && owner) {
     int empty = !member->slow_class && !member->fast_class; /* opted out, or not yet judged */
-    int expired = !empty && ankus_reached(p->now, member->lease_until);
+    int expired = !empty && ankus_lease_is_over(member->lease_until, p->now);
     if (expired) count(ANKUS_COUNT_LEASE_EXPIRED);
     if (empty || expired) member = bpf_map_lookup_elem(&ankus_members, &nobody);
     else weight = member->weight;
@@ -203,7 +203,7 @@ static __always_inline __u16 class_of(struct packet *p, struct ankus_flow *flow,
   }
   if (!member || !bucket) return p->device->probation_class;
   if (flow && !(flow->flags & ANKUS_FLOW_AGGREGATE))
-    proven = ankus_reached(p->now, flow->created + rule->prove);
+    proven = ankus_is_proven(flow->created, p->now, rule->prove);
   verdict = ankus_verdict_of(fast, flow ? weight : ANKUS_UNKNOWN, proven);
   if (verdict == ANKUS_SLOW && over_admission(p, bucket, may_be_light, rule))
     verdict = ankus_verdict_over_admission(weight);

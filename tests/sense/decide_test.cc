@@ -57,6 +57,29 @@ TEST(Fast, AcrossTheWrapOfJiffies) {
   EXPECT_TRUE(fast(flow, 3, 100)) << "held over the wrap";
 }
 
+constexpr std::uint32_t kLong = 0x8000'0001;  // jiffies; 25 days with HZ=1000
+
+TEST(Fast, DoesNotComeBackAfterWeeks) {
+  ankus_flow flow = flow_at(1000);
+  EXPECT_TRUE(fast(flow, 1000, 65'000));
+  EXPECT_FALSE(fast(flow, 1000 + kLong, 100));
+}
+
+TEST(Lease, IsOverForGood) {
+  EXPECT_FALSE(ankus_lease_is_over(31'000, 1000));
+  EXPECT_TRUE(ankus_lease_is_over(31'000, 31'000));
+  EXPECT_TRUE(ankus_lease_is_over(31'000, 31'000 + kLong));
+  EXPECT_TRUE(ankus_lease_is_over(0, 1000)) << "never set";
+  EXPECT_FALSE(ankus_lease_is_over(5, 0xffff'fff0)) << "over the wrap";
+}
+
+TEST(Proven, OnceOldEnoughForWeeks) {
+  EXPECT_FALSE(ankus_is_proven(1000, 1199, 200));
+  EXPECT_TRUE(ankus_is_proven(1000, 1200, 200));
+  EXPECT_TRUE(ankus_is_proven(1000, 1000 + kLong, 200));
+  EXPECT_FALSE(ankus_is_proven(1000, 999, 200)) << "made by a CPU that is a tick further";
+}
+
 ankus_config rule() {
   ankus_config rule{};
   rule.elephant_bytes = 10'000'000;
@@ -145,6 +168,12 @@ TEST(Admission, ACpuWhoseClockIsATickBehindFillsNothing) {
   ASSERT_TRUE(over(bucket, 5000, 130'000));
   bucket.over_until[0] = 0;  // as one sees it that looked just before the hold began
   EXPECT_TRUE(over(bucket, 5000, 10'000)) << "its filling begins when the hold ends";
+}
+
+TEST(Admission, AHoldOfWeeksAgoIsOver) {
+  ankus_bucket bucket{};
+  ASSERT_TRUE(over(bucket, 1000, 126'000));
+  EXPECT_FALSE(over(bucket, 1000 + kLong, 1'000));
 }
 
 TEST(Admission, LeavesModestWorkloadsAlone) {
