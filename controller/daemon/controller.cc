@@ -565,17 +565,25 @@ Result<void> Controller::resume(const std::string& by) {
   return parts_.journal.set_controls(*controls);
 }
 
-Result<std::string> Controller::set_opted_out(const std::string& workload, bool opted_out) {
+Result<const WorkloadState*> find_workload(const Snapshot& snapshot, const std::string& text) {
   const WorkloadState* found = nullptr;
-  for (const WorkloadState& state : snapshot_.workloads) {
-    if (std::to_string(state.workload.id) != workload && state.workload.name != workload) continue;
+  for (const WorkloadState& state : snapshot.workloads)
+    if (std::to_string(state.workload.id) == text) return &state;
+  for (const WorkloadState& state : snapshot.workloads) {
+    if (state.workload.name != text) continue;
     if (found != nullptr)
       return fail(ErrorKind::invalid,
-                  "two workloads are named " + ankus::quoted(workload) + ": give the id");
+                  "two workloads are named " + ankus::quoted(text) + ": give the id");
     found = &state;
   }
-  if (found == nullptr)
-    return fail(ErrorKind::gone, "no workload is named " + ankus::quoted(workload));
+  if (found == nullptr) return fail(ErrorKind::gone, "no workload is named " + ankus::quoted(text));
+  return found;
+}
+
+Result<std::string> Controller::set_opted_out(const std::string& workload, bool opted_out) {
+  const auto named = find_workload(snapshot_, workload);
+  if (!named) return std::unexpected(named.error());
+  const WorkloadState* found = *named;
   plan_due_ = true;
   if (!trials_.is_written()) trials_.abandon();
   const std::string name = found->workload.name;

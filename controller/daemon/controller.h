@@ -165,6 +165,10 @@ class Controller {
   std::vector<std::string> log_;
 };
 
+/// By its number or its name. Error{gone} if there is none; Error{invalid} if two have the name. A
+/// number goes before names: whoever starts a workload may call it "17".
+Result<const WorkloadState*> find_workload(const Snapshot& snapshot, const std::string& text);
+
 /// A workload's key in the journal's list of those that are left alone: its cgroup, as long as it
 /// has one. Its devices may change meanwhile.
 std::string opt_out_key(const WorkloadIdentity& identity);

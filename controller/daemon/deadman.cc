@@ -2,7 +2,9 @@
 #include "daemon/deadman.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/handle.h"
 #include "base/text.h"
 
 namespace ankus {
@@ -19,6 +22,10 @@ namespace {
 
 /// Later than the daemon's own deadline, so that normally the daemon does it.
 constexpr nanoseconds kGrace = seconds(2);
+
+/// For systemd's answer, while nobody renews leases and feeds the watchdog. What it was asked for
+/// it may still do.
+constexpr std::chrono::milliseconds kPatience = seconds(5);
 
 /// sd_booted(3). What systemd starts is in its own namespace, where none of our devices is.
 bool systemd_can_do_it() {
@@ -62,19 +69,6 @@ std::vector<std::string> rollback_command(const Options& options) {
   _exit(127);
 }
 
-int run_and_wait(const std::vector<std::string>& command) {
-  const pid_t child = fork();
-  if (child < 0) return -1;
-  if (child == 0) {
-    const int null = open("/dev/null", O_RDWR);
-    for (const int fd : {0, 1, 2}) (void)dup2(null, fd);  // its words are of no use to anybody
-    exec(command);
-  }
-  int status = 0;
-  if (waitpid(child, &status, 0) < 0 || !WIFEXITED(status)) return -1;
-  return WEXITSTATUS(status);
-}
-
 /// Double fork: the grandchild belongs to init and survives us, our terminal and our session.
 Result<void> detach(const std::vector<std::string>& command) {
   const pid_t child = fork();
@@ -99,6 +93,23 @@ std::string seconds_text(nanoseconds duration) {
 }
 
 }  // namespace
+
+int run_and_wait(const std::vector<std::string>& command, std::chrono::milliseconds limit) {
+  const pid_t child = fork();
+  if (child < 0) return -1;
+  if (child == 0) {
+    const int null = open("/dev/null", O_RDWR);
+    for (const int fd : {0, 1, 2}) (void)dup2(null, fd);  // its words are of no use to anybody
+    exec(command);
+  }
+  // By number: in glibc 2.36 <sys/pidfd.h> is not for C++.
+  const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
+  pollfd ends{.fd = process.get(), .events = POLLIN, .revents = 0};
+  if (poll(&ends, 1, static_cast<int>(limit.count())) != 1) (void)kill(child, SIGKILL);
+  int status = 0;
+  if (waitpid(child, &status, 0) < 0 || !WIFEXITED(status)) return -1;
+  return WEXITSTATUS(status);
+}
 
 std::string deadman_unit(const std::string& runtime_dir) {
   const std::string directory = real_path(runtime_dir);
@@ -125,7 +136,7 @@ Result<std::string> arm_deadman(const Options& options, nanoseconds within) {
                                    "--on-active=" + after,
                                    "--timer-property=AccuracySec=1s"};
     timer.insert(timer.end(), command.begin(), command.end());
-    if (run_and_wait(timer) == 0) return "systemd timer " + unit + ".timer";
+    if (run_and_wait(timer, kPatience) == 0) return "systemd timer " + unit + ".timer";
     return fail(ErrorKind::refused, "systemd-run could not arm the dead man's switch");
   }
   command.push_back("--after");
@@ -139,7 +150,7 @@ void disarm_deadman(const Options& options) {
   // Both may be gone. The service is there if the timer has fired and it waits for the lock, which
   // whoever disarms has; left waiting, it would keep the name from the next plan.
   const std::string unit = deadman_unit(options.runtime_dir);
-  (void)run_and_wait({"systemctl", "stop", unit + ".timer", unit + ".service"});
+  (void)run_and_wait({"systemctl", "stop", unit + ".timer", unit + ".service"}, kPatience);
 }
 
 }  // namespace ankus

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -19,6 +21,9 @@ void disarm_deadman(const Options& options);
 
 /// What systemd knows the switch by: each instance of Ankus has its own.
 std::string deadman_unit(const std::string& runtime_dir);
+/// The exit code of a command found in PATH; -1 if it cannot be run, ended by a signal, or was
+/// killed as it took longer than `limit`.
+int run_and_wait(const std::vector<std::string>& command, std::chrono::milliseconds limit);
 /// If two files of proc(5)'s /proc/PID/ns are the same namespace; not if one cannot be read.
 bool is_same_namespace(const std::string& a, const std::string& b);
 

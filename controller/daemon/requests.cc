@@ -333,15 +333,12 @@ json Requests::last_verdict_on(const std::string& plan) {
 
 Reply Requests::explain(const std::string& id) {
   const Snapshot& snapshot = parts_.controller.snapshot();
-  const auto is_named = [&](const WorkloadState& state) {
-    return state.workload.name == id || std::to_string(state.workload.id) == id;
-  };
-  if (std::ranges::count_if(snapshot.workloads, is_named) > 1)
-    return error_reply(400, "bad_request",
-                       "two workloads are named " + ankus::quoted(id) + ": give the id");
-  for (const WorkloadState& state : snapshot.workloads) {
+  const auto named = find_workload(snapshot, id);
+  if (!named && named.error().kind != ErrorKind::gone)
+    return error_reply(400, "bad_request", named.error().text);
+  if (named) {
+    const WorkloadState& state = **named;
     const Workload& workload = state.workload;
-    if (!is_named(state)) continue;
     json lines = json::array();
     lines.push_back("it is " + std::string(to_text(state.footprint.weight)) + ": " +
                     state.footprint.reason);

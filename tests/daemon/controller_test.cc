@@ -29,5 +29,19 @@ TEST(OptOut, KnowsTheKeysOfEarlierVersions) {
                              {.cgroup_id = 5, .netns_inode = 7, .ifindex = 9}));
 }
 
+TEST(FindWorkload, ANumberGoesBeforeWhatSomebodyCallsHisWorkload) {
+  Snapshot snapshot;
+  for (const auto& [id, name] : {std::pair(18, "17"), {17, "web"}, {19, "db"}, {20, "db"}})
+    snapshot.workloads.push_back({.workload = {.id = static_cast<WorkloadId>(id), .name = name}});
+  const auto found = [&](const std::string& text) {
+    const auto one = find_workload(snapshot, text);
+    return one ? (*one)->workload.id : WorkloadId{0};
+  };
+  EXPECT_EQ(found("17"), 17U);
+  EXPECT_EQ(found("web"), 17U);
+  EXPECT_EQ(find_workload(snapshot, "db").error().kind, ErrorKind::invalid);
+  EXPECT_EQ(find_workload(snapshot, "mail").error().kind, ErrorKind::gone);
+}
+
 }  // namespace
 }  // namespace ankus

@@ -2,6 +2,7 @@
 #include "daemon/deadman.h"
 
 #include <gmock/gmock.h>
+#include <sys/wait.h>
 
 #include <filesystem>
 
@@ -17,6 +18,12 @@ TEST(Deadman, EachInstanceHasItsOwnUnit) {
   EXPECT_EQ(deadman_unit("/run/lab"), deadman_unit("/run//lab/"));
   EXPECT_NE(deadman_unit("/run/lab"), deadman_unit("/run/lab2"));
   EXPECT_EQ(deadman_unit("lab"), deadman_unit(std::filesystem::current_path() / "lab"));
+}
+
+TEST(Deadman, DoesNotWaitForEverForSystemd) {
+  EXPECT_EQ(run_and_wait({"sh", "-c", "exit 3"}, std::chrono::seconds(60)), 3);
+  EXPECT_EQ(run_and_wait({"sleep", "infinity"}, std::chrono::milliseconds(50)), -1);
+  EXPECT_EQ(waitpid(-1, nullptr, 0), -1) << "and leaves no child";
 }
 
 TEST(Deadman, KnowsANamespaceByItsFile) {
