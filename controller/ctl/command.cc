@@ -50,12 +50,14 @@ constexpr std::array kVerbs{
     Described{Verb::tcp, "tcp", "how TCP fares: per workload, and connection by connection"},
     Described{Verb::check, "check", "parse and validate policies; needs no daemon"},
     Described{Verb::plan, "plan", "the dry run: what would change and why; measures the baseline"},
-    Described{Verb::apply, "apply", "make the host as the policy wants it"},
+    Described{Verb::apply, "apply", "make the host as the policy wants it, now and all of it"},
     Described{Verb::confirm, "confirm", "keep what `apply --confirm-within` applied"},
-    Described{Verb::rollback, "rollback", "undo a plan, an action or all; holds until resume"},
+    Described{Verb::rollback, "rollback",
+              "undo a plan, an action or all; holds until resume or a reboot"},
     Described{Verb::pause, "pause",
               "set nothing new until resume; what is due to be undone is still undone"},
-    Described{Verb::resume, "resume", "end a pause or the hold after a rollback"},
+    Described{Verb::resume, "resume",
+              "end a pause, or the hold after a rollback or a confirmation that did not come"},
     Described{Verb::reload, "reload", "read the policy files again"},
     Described{Verb::doctor, "doctor", "what Ankus can and cannot do on this host, and why"},
     Described{Verb::history, "history", "what was done, when and why"},
@@ -63,7 +65,8 @@ constexpr std::array kVerbs{
               "why a plan, an action or a workload is as it is; verdicts"},
     Described{Verb::watch, "watch", "status and workloads, again and again"},
     Described{Verb::opt_out, "opt-out",
-              "do not act on this workload until it restarts; it is still watched"},
+              "treat its traffic like that of nobody known until it restarts; it still leaves "
+              "through the tree, and is watched"},
     Described{Verb::opt_in, "opt-in", "end an opt-out"},
 };
 
@@ -75,12 +78,14 @@ void add_options(CLI::App& app, Verb verb, Command& command, milliseconds& confi
           ->required();
       break;
     case Verb::plan:
-      app.add_option("POLICY", command.policy, "a policy file instead of the loaded ones");
+      app.add_option("POLICY", command.policy,
+                     "a policy file instead of the loaded ones: how to look at one by itself");
       break;
     case Verb::apply:
       app.add_option("POLICY", command.policy, "a policy file instead of the loaded ones");
       app.add_option("--confirm-within",
-                     "undo it all unless `ankusctl confirm` comes within this time")
+                     "undo it all, and hold until resume, unless `ankusctl confirm` comes within "
+                     "this time")
           ->check(duration_into(confirm_within, seconds(1)));
       break;
     case Verb::rollback: {
@@ -100,8 +105,10 @@ void add_options(CLI::App& app, Verb verb, Command& command, milliseconds& confi
       app.add_option("WORKLOAD", command.what, "its name or id; else all");
       app.add_option("--for", "how long to measure, 100ms to 1m (5s)")
           ->check(duration_into(command.window, milliseconds(100), seconds(60)));
-      app.add_option("--one-in", command.one_in,
-                     "measure one of so many packets (16); 1 is all of them")
+      app.add_option(
+             "--one-in", command.one_in,
+             "measure one of so many packets (16), rounded up to a power of two; 1 is all of "
+             "them")
           ->check(CLI::Range(1, 65536));
       app.add_flag("--csv", command.csv, "a line for each segment, for a spreadsheet");
       break;

@@ -22,7 +22,7 @@ constexpr std::size_t kMostFlows = 10'000;  ///< in one reply
 std::string state_text(const json& state, Style style) {
   const std::string name = text_of(state, "name");
   std::string text = name == "held" ? style.warning("on hold") : state_word(name, style);
-  if (name == "held") text += ": nothing is applied until `ankusctl resume`";
+  if (name == "held") text += ": nothing is applied until `ankusctl resume` or a reboot";
   if (name == "paused")
     text +=
         ": nothing new is set until `ankusctl resume`; what is due to be undone is still undone";
@@ -304,7 +304,8 @@ std::string render_outcome(const json& reply, Style style) {
   }
   for (const json& note : list_of(reply, "note_lines"))
     if (note.is_string()) text += printable(note.get_ref<const std::string&>(), kLongText) + "\n";
-  if (flag_of(reply, "held")) text += "on hold: nothing is applied again until `ankusctl resume`\n";
+  if (flag_of(reply, "held"))
+    text += "on hold: nothing is applied again until `ankusctl resume` or a reboot\n";
   return text;
 }
 

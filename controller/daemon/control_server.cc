@@ -20,6 +20,7 @@
 #include "base/handle.h"
 #include "base/text.h"
 #include "base/version.h"
+#include "daemon/fields.h"
 
 namespace ankus {
 namespace {
@@ -290,6 +291,9 @@ struct ControlServer::State {
         return error_reply(400, "bad_request", "the request's body is not JSON");
       if (!exchange.request.body.is_object())
         return error_reply(400, "bad_request", "the request's body is not a JSON object {...}");
+      if (const auto wrong =
+              wrong_field(exchange.request.body, api::route_of(exchange.request.verb)))
+        return error_reply(400, "bad_request", *wrong);
     }
     return handler(exchange.request);
   }

@@ -33,7 +33,7 @@ struct Request {
   std::string method, path;
   std::string id;  ///< what follows a route that ends in '/'
   std::map<std::string, std::string> query;
-  nlohmann::json body = nlohmann::json::object();  ///< always an object
+  nlohmann::json body = nlohmann::json::object();  ///< of fields that the route knows
   Caller caller;
 };
 
@@ -47,7 +47,7 @@ struct Reply {
 Reply error_reply(int status, std::string_view kind, std::string_view text);
 
 /// HTTP/1.1 and JSON on a UNIX socket, for one epoll loop: no thread, and no client can make it
-/// wait. Checks size, form, route and right of each request before the handler sees it.
+/// wait. Checks size, form, fields, route and right of each request before the handler sees it.
 class ControlServer {
  public:
   struct Options {

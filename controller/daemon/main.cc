@@ -121,12 +121,11 @@ int run(const Options& options) {
   const auto keep_numbers = [&journal = **journal](const WorkloadNumbers& changed) {
     return journal.keep_workload_numbers(changed);
   };
-  auto observer = options.dry_run
-                      ? Observer::open({.remembered = remembered(**journal)})
-                      : Observer::open({.pin_dir = options.bpf_dir,
-                                        .numbers = std::move(*numbers),
-                                        .keep_numbers = keep_numbers,
-                                        .remembered = remembered(**journal)});
+  auto observer = options.dry_run ? Observer::open({.remembered = remembered(**journal)})
+                                  : Observer::open({.pin_dir = options.bpf_dir,
+                                                    .numbers = std::move(*numbers),
+                                                    .keep_numbers = keep_numbers,
+                                                    .remembered = remembered(**journal)});
   if (!observer) return complain(observer.error());
   auto actuator = KernelActuator::open(handles_of((*observer)->programs(), options));
   if (!actuator) return complain(actuator.error());
@@ -175,8 +174,7 @@ int main(int argc, char** argv) {
   }
   const auto& options = std::get<ankus::Options>(parsed);
   if (geteuid() != 0) {
-    std::cerr << "ankusd: must be root (or have CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and "
-                 "CAP_SYS_ADMIN): it loads BPF programs\n";
+    std::cerr << "ankusd: must be root: it loads BPF programs\n";
     return ankus::kFailed;
   }
   return options.rollback ? ankus::roll_back(options) : ankus::run(options);

@@ -53,9 +53,11 @@ std::variant<Options, EarlyExit> parse_options(int argc, const char* const* argv
   app.add_flag("--json", options.json, "plan and outcome of --once and --rollback as JSON");
   auto* rollback =
       app.add_flag("--rollback", options.rollback, "undo all that is held, exit")->excludes(once);
-  auto* pending = app.add_flag("--pending", options.pending,
-                               "with --rollback: only what waits for its confirmation")
-                      ->needs(rollback);
+  auto* pending =
+      app.add_flag(
+             "--pending", options.pending,
+             "with --rollback: only what was not confirmed in time; before the deadline nothing")
+          ->needs(rollback);
   app.add_flag("--namespace-gone", options.namespace_gone,
                "with --rollback: forget what was set in another network namespace")
       ->needs(rollback)

@@ -25,7 +25,7 @@ struct Options {
   nanoseconds observe = seconds(10);
   bool json = false;
   bool rollback = false;
-  bool pending = false;         ///< with rollback: only what waits for its confirmation
+  bool pending = false;         ///< with rollback: only what was not confirmed in time
   bool namespace_gone = false;  ///< with rollback: forget what was set in other network namespaces
   nanoseconds after{};          ///< with pending: wait that long first (the dead man's switch)
 };

@@ -25,17 +25,6 @@ std::string name_of(const Caller& caller) {
   return caller.uid == 0 ? "root" : "uid " + std::to_string(caller.uid);
 }
 
-Reply reply_of(const Error& error) {
-  switch (error.kind) {
-    case ErrorKind::invalid: return error_reply(422, "bad_policy", error.text);
-    case ErrorKind::gone: return error_reply(404, "not_found", error.text);
-    case ErrorKind::unsupported: return error_reply(409, "wrong_mode", error.text);
-    case ErrorKind::busy: return error_reply(503, "busy", error.text);
-    case ErrorKind::refused: return error_reply(409, "wrong_state", error.text);
-  }
-  return error_reply(500, "failed", error.text);
-}
-
 std::size_t limit_of(const Request& request, std::size_t standard, std::size_t highest) {
   const auto given = request.query.find("limit");
   std::size_t limit = standard;
@@ -48,11 +37,8 @@ std::size_t limit_of(const Request& request, std::size_t standard, std::size_t h
 /// The policy in a request's body; none if it names none.
 Result<std::optional<LoadedPolicies>> policy_in(const json& body) {
   if (!body.contains("policy_text")) return std::optional<LoadedPolicies>();
-  if (!body["policy_text"].is_string()) return fail(ErrorKind::invalid, "policy_text must be text");
-  const std::string name = body.contains("policy_file") && body["policy_file"].is_string()
-                               ? body["policy_file"].get<std::string>()
-                               : "policy";
-  auto loaded = policy_from_text(body["policy_text"].get<std::string>(), name);
+  auto loaded =
+      policy_from_text(body["policy_text"].get<std::string>(), body.value("policy_file", "policy"));
   if (!loaded) return std::unexpected(loaded.error());
   return std::optional(std::move(*loaded));
 }
@@ -65,6 +51,24 @@ double seconds_of(nanoseconds duration) {
 constexpr std::size_t kMostExplained = 1'000;
 
 }  // namespace
+
+Reply reply_of(const Error& error) {
+  switch (error.kind) {
+    case ErrorKind::invalid: return error_reply(422, "bad_policy", error.text);
+    case ErrorKind::gone: return error_reply(404, "not_found", error.text);
+    case ErrorKind::unsupported: return error_reply(501, "unsupported", error.text);
+    case ErrorKind::busy: return error_reply(503, "busy", error.text);
+    case ErrorKind::refused: return error_reply(409, "wrong_state", error.text);
+  }
+  return error_reply(500, "failed", error.text);
+}
+
+Reply reply_of_apply(const Error& error, Mode mode) {
+  if (mode == Mode::observe && error.kind == ErrorKind::unsupported)
+    return error_reply(409, "wrong_mode", error.text);
+  if (error.kind == ErrorKind::invalid) return error_reply(409, "wrong_state", error.text);
+  return reply_of(error);
+}
 
 Result<std::string> workload_in(const json& body) {
   const auto given = body.find("workload");
@@ -142,10 +146,11 @@ Reply Requests::answer(const Request& request) {
         return name.error().kind == ErrorKind::gone
                    ? reply_of(name.error())
                    : error_reply(400, "bad_request", name.error().text);
-      return done(
-          {}, *name + (out ? " is left alone until it restarts or `ankusctl opt-in`; it is still "
-                             "watched"
-                           : " is looked after again"));
+      return done({},
+                  *name + (out ? " has opted out until it restarts or `ankusctl opt-in`: its "
+                                 "traffic is treated like that of nobody known, and still leaves "
+                                 "through the tree; it is still watched"
+                               : " is looked after again"));
     }
   }
   return error_reply(404, "not_found", "no such request");
@@ -237,10 +242,7 @@ Reply Requests::apply(const Request& request) {
     wanted.confirm_within = milliseconds(within.get<std::int64_t>());
   }
   const auto reply = parts_.controller.apply(wanted);
-  if (!reply)
-    return reply.error().kind == ErrorKind::invalid
-               ? error_reply(409, "wrong_state", reply.error().text)
-               : reply_of(reply.error());
+  if (!reply) return reply_of_apply(reply.error(), parts_.controller.mode());
   const Applied& applied = reply->applied;
   json body{{"plan", applied.plan},
             {"state", applied.steps.empty() ? "unchanged"
@@ -263,9 +265,8 @@ Reply Requests::apply(const Request& request) {
 
 Reply Requests::rollback(const Request& request) {
   const json& body = request.body;
-  const bool all = body.contains("all") && body["all"].is_boolean() && body["all"].get<bool>();
-  const std::string id =
-      body.contains("id") && body["id"].is_string() ? body["id"].get<std::string>() : "";
+  const bool all = body.value("all", false);
+  const std::string id = body.value("id", "");
   if (all == !id.empty()) return error_reply(400, "bad_request", "give either an id or all");
   const auto undone = parts_.controller.rollback(id, name_of(request.caller));
   if (!undone)
@@ -348,7 +349,9 @@ Reply Requests::explain(const std::string& id) {
     if (workload.device)
       lines.push_back("known by its device " + workload.device->name +
                       (workload.identity.cgroup_id ? " and its cgroup" : ""));
-    if (workload.opted_out) lines.push_back("opted out: watched, not acted upon until it restarts");
+    if (workload.opted_out)
+      lines.push_back(
+          "opted out until it restarts: watched, its traffic treated like that of nobody known");
     std::size_t flows = 0, fast = 0;
     parts_.observer.read_flows(parts_.clock.monotonic());
     for (const Flow& flow : parts_.observer.flows())

@@ -6,6 +6,11 @@
 
 namespace ankus {
 
+/// What a failure is to the client.
+Reply reply_of(const Error& error);
+/// The same of `apply`, which mode observe does not allow.
+Reply reply_of_apply(const Error& error, Mode mode);
+
 /// The workload that a request's body names, by its name or its id.
 Result<std::string> workload_in(const nlohmann::json& body);
 

@@ -75,11 +75,15 @@ std::int64_t sum_of(std::initializer_list<std::string_view> columns) {
 }
 
 std::unexpected<Error> damaged(std::string_view what) {
-  return fail(ErrorKind::refused,
-              "held.db is damaged (" + std::string(what) +
-                  "): what is in force on this host is not known, so nothing is applied or undone. "
-                  "Look at the host (tc qdisc show; tc filter show), take back by hand what is "
-                  "Ankus's (handles 7a8c:), then remove held.db");
+  return fail(
+      ErrorKind::refused,
+      "held.db is damaged (" + std::string(what) +
+          "): what is in force on this host is not known, so nothing is applied or undone. "
+          "Look at the host (tc qdisc show; tc filter show dev DEVICE ingress), take back by "
+          "hand what is Ankus's, in this order: tc filter del dev DEVICE ingress pref 31372; "
+          "ip link del ankus-ifbN; before kernel 6.6 tc filter del dev DEVICE egress pref "
+          "31372; tc qdisc del dev DEVICE root, where it is 7a8c:; rm -r /sys/fs/bpf/ankus. "
+          "Then remove held.db");
 }
 
 /// What SQLite could not do with it: mostly somebody else keeps it locked, or something is full.

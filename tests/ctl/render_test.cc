@@ -211,7 +211,7 @@ TEST(RenderOutcome, SaysThatARollbackHolds) {
   "held": true
 })json");
   EXPECT_EQ(render_outcome(reply, kPlain), R"text(rolled back plan p-81d0c4aa
-on hold: nothing is applied again until `ankusctl resume`
+on hold: nothing is applied again until `ankusctl resume` or a reboot
 )text");
 }
 
@@ -221,7 +221,7 @@ TEST(RenderOutcome, ClaimsNoRollbackOfWhatFailed) {
                             {"error", {{"text", "not undone: eth0"}}},
                             {"held", true}},
                            kPlain),
-            "on hold: nothing is applied again until `ankusctl resume`\n");
+            "on hold: nothing is applied again until `ankusctl resume` or a reboot\n");
 }
 
 TEST(RenderDone, ListsReloadedPolicies) {
@@ -308,7 +308,7 @@ TEST(RenderStatus, NamesEachState) {
   };
   EXPECT_EQ(state_line({{"name", "idle"}}), "state     idle");
   EXPECT_EQ(state_line({{"name", "held"}}),
-            "state     on hold: nothing is applied until `ankusctl resume`");
+            "state     on hold: nothing is applied until `ankusctl resume` or a reboot");
   EXPECT_EQ(state_line({{"name", "paused"}, {"text", "by uid 0"}}),
             "state     paused: nothing new is set until `ankusctl resume`; what is due to be "
             "undone is still undone (by uid 0)");

@@ -331,8 +331,8 @@ TEST_F(RunTest, LatencyWaitsUntilTheWindowIsOver) {
 TEST_F(RunTest, LatencyEndsWithARefusalOrNonsense) {
   const Command command{.verb = Verb::latency, .socket = directory + "/socket"};
   {
-    FakeDaemon daemon(command.socket, {R"({"error":{"kind":"wrong_mode","text":"no tracing"}})"},
-                      409);
+    FakeDaemon daemon(command.socket, {R"({"error":{"kind":"unsupported","text":"no tracing"}})"},
+                      501);
     EXPECT_EQ(run_it(command), ExitCode::failed);
     EXPECT_EQ(err.str(), "ankusctl: no tracing\n");
   }

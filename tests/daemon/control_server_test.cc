@@ -290,9 +290,26 @@ TEST_F(ControlServerTest, RefusesWhatIsNotAJsonObject) {
   EXPECT_TRUE(requests.empty());
 }
 
+TEST_F(ControlServerTest, RefusesFieldsThatTheRouteDoesNotKnow) {
+  start();
+  // Ignored, this would apply the loaded policies, and nobody would have to confirm it.
+  const Client client = talk(post("/v1/apply", R"({"confirm_within":20000,"polcy_text":"x"})"));
+  EXPECT_EQ(client.status(), 400);
+  EXPECT_EQ(client.body()["error"]["kind"], "bad_request");
+  EXPECT_EQ(client.body()["error"]["text"],
+            "unknown field \"confirm_within\": POST /v1/apply knows confirm_within_ms, "
+            "policy_text, policy_file");
+  for (const api::Route& route : api::kRoutes) {
+    if (route.method != "POST") continue;
+    EXPECT_EQ(talk(post(std::string(route.path), R"({"nonsense":1})")).status(), 400) << route.path;
+  }
+  EXPECT_TRUE(requests.empty());
+}
+
 TEST_F(ControlServerTest, RefusesALargeBody) {
   start();
-  const std::string fits = "{\"t\":\"" + std::string(options.body_limit - 8, 'x') + "\"}";
+  const std::string fits =
+      "{\"policy_text\":\"" + std::string(options.body_limit - 18, 'x') + "\"}";
   ASSERT_EQ(fits.size(), options.body_limit);
   EXPECT_EQ(talk(post("/v1/apply", fits)).status(), 200);
   const Client announced = talk(post("/v1/apply", fits + " "));

@@ -52,6 +52,15 @@ TEST(Documentation, NamesEachRoute) {
   }
 }
 
+TEST(Documentation, NamesEachFieldOfABody) {
+  const std::string text = documentation();
+  for (const api::Route& route : api::kRoutes)
+    for (const api::Field& field : route.fields) {
+      const std::string name(field.name);
+      EXPECT_TRUE(text.contains(name + "?") || text.contains("{\"" + name + "\": ")) << name;
+    }
+}
+
 TEST(Documentation, NamesEachCounter) { expect_documented(report::counters({}), documentation()); }
 
 TEST(ReportLatency, HasNoPercentileAboveTheMaximum) {
