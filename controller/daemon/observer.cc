@@ -259,6 +259,7 @@ Result<void> Observer::find_workloads(MonotonicTime now) {
   take_numbers(*scan);
   without_number_ = scan->without_number;
   unwatched_cgroups_ = scan->unwatched_cgroups;
+  unread_cgroups_ = scan->unread_cgroups;
   std::vector<WorkloadState> states;
   for (Workload& workload : scan->workloads) states.push_back({.workload = std::move(workload)});
   snapshot_.workloads = std::move(states);
@@ -519,6 +520,10 @@ std::vector<std::string> Observer::downgrades() const {
     lines.push_back(std::to_string(unwatched_cgroups_) +
                     " cgroups are not watched, what starts or ends in them is seen at the next "
                     "full look only: raise fs.inotify.max_user_watches");
+  if (unread_cgroups_ != 0)
+    lines.push_back(std::to_string(unread_cgroups_) +
+                    " cgroups are refused or nested deeper than 32 levels: what runs below them is "
+                    "nobody's");
   return lines;
 }
 

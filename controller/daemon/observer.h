@@ -149,7 +149,7 @@ class Observer {
   std::map<std::uint32_t, SensedDevice> devices_;  ///< rows of the map
   std::map<std::uint64_t, WorkloadId> cgroups_;    ///< rows of the map
   std::map<std::string, std::string> troubles_;    ///< what could not be watched, and why
-  std::uint64_t without_number_ = 0, unwatched_cgroups_ = 0;
+  std::uint64_t without_number_ = 0, unwatched_cgroups_ = 0, unread_cgroups_ = 0;
   std::map<WorkloadId, NumberedWorkload> unkept_;  ///< numbers that the next run must know
   std::set<WorkloadId> uncleared_;                 ///< numbers with rows of their former workloads
   int silent_ticks_ = 0;

@@ -45,7 +45,11 @@ Result<std::uint64_t> namespace_inode(const std::string& path) {
 }  // namespace
 
 Result<std::string> read_file_head(const std::string& path, std::size_t limit) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  return read_file_head_at(AT_FDCWD, path, limit);
+}
+
+Result<std::string> read_file_head_at(int directory, const std::string& path, std::size_t limit) {
+  const UniqueFd fd(::openat(directory, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd) return fail_errno(path);
   std::string text;
   std::array<char, 4096> chunk;

@@ -40,6 +40,9 @@ struct Procfs {
 
 /// At most `limit` bytes of a file; the rest is not read.
 Result<std::string> read_file_head(const std::string& path, std::size_t limit = 64 << 10);
+/// The same of a file in an open directory.
+Result<std::string> read_file_head_at(int directory, const std::string& name,
+                                      std::size_t limit = 64 << 10);
 /// The target of a symbolic link.
 Result<std::string> read_link(const std::string& path);
 /// Names in a directory, without "." and "..", sorted.

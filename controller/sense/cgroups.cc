@@ -20,6 +20,7 @@
 namespace ankus {
 namespace {
 
+/// Of what a tenant nests deeper nothing is known; a level costs an open file while it is read.
 constexpr int kMaxDepth = 32;
 
 bool is_container_id(std::string_view text) {
@@ -58,6 +59,35 @@ std::string unescaped(std::string_view name) {
 
 CgroupName container(std::string runtime, std::string_view id) {
   return {.role = CgroupRole::container, .runtime = std::move(runtime), .id = std::string(id)};
+}
+
+using Directory = Handle<DIR, ::closedir>;
+
+Directory open_directory(int parent, const char* name) {
+  UniqueFd fd(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  Directory directory(fd ? ::fdopendir(fd.get()) : nullptr);
+  if (directory) (void)fd.release();  // the listing's now
+  return directory;
+}
+
+Result<std::vector<std::string>> directories_in(DIR* listing) {
+  std::vector<std::string> names;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(listing);
+    if (!entry) break;
+    if (entry->d_type == DT_DIR && std::strcmp(entry->d_name, ".") != 0 &&
+        std::strcmp(entry->d_name, "..") != 0)
+      names.emplace_back(entry->d_name);
+  }
+  if (errno != 0) return fail_errno("readdir");
+  std::ranges::sort(names);
+  return names;
+}
+
+/// Whether it says something about us, and nothing about the cgroup that was to be read.
+bool is_ours(const Error& error) {
+  return error.err == EMFILE || error.err == ENFILE || error.err == ENOMEM;
 }
 
 }  // namespace
@@ -140,26 +170,29 @@ Result<CgroupTree> CgroupTree::open(std::string root) {
   return CgroupTree(std::move(root), std::move(inotify));
 }
 
-Result<void> CgroupTree::watch(const std::string& directory) {
+Result<void> CgroupTree::watch(int directory) {
+  // inotify knows paths only, and a path may be longer than the kernel takes.
+  const std::string self = "/proc/self/fd/" + std::to_string(directory);
   // The directory tells of subdirectories, and of who writes to cgroup.procs.
-  if (::inotify_add_watch(inotify_.get(), directory.c_str(),
-                          IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM |
-                              IN_ONLYDIR | IN_DONT_FOLLOW) < 0)
-    return fail_errno(directory);
+  if (::inotify_add_watch(
+          inotify_.get(), self.c_str(),
+          IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM | IN_ONLYDIR) < 0)
+    return fail_errno(self);
   // cgroup.events changes when the first process enters or the last leaves. kernfs reports that
   // only of an inode in memory (kernfs_notify_workfn), and a watch of its own keeps it there. The
   // root has no such file.
-  const std::string events = directory + "/cgroup.events";
+  const std::string events = self + "/cgroup.events";
   if (::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY) < 0 && errno != ENOENT)
     return fail_errno(events);
   return {};
 }
 
-Result<void> CgroupTree::read_below(const std::string& path, std::vector<Cgroup>& found) {
-  const std::string directory = path.empty() ? root_ : root_ + "/" + path;
+Result<void> CgroupTree::read_below(DIR* listing, std::string path, int depth,
+                                    std::vector<Cgroup>& found) {
+  const int directory = ::dirfd(listing);
   struct statx facts{};
-  if (::statx(AT_FDCWD, directory.c_str(), AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &facts))
-    return fail_errno(directory);
+  if (::statx(directory, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &facts) != 0)
+    return fail_errno("statx");
   if (!watched_.contains(facts.stx_ino)) {
     const auto watched = watch(directory);
     if (!watched && watched.error().kind == ErrorKind::gone) return watched;
@@ -173,32 +206,32 @@ Result<void> CgroupTree::read_below(const std::string& path, std::vector<Cgroup>
     cgroup.born =
         std::chrono::seconds(facts.stx_btime.tv_sec) + nanoseconds(facts.stx_btime.tv_nsec);
   // EOPNOTSUPP: a threaded cgroup, whose processes are listed in its threaded domain.
-  if (const auto text = read_file_head(directory + "/cgroup.procs", 4 << 20))
+  if (const auto text = read_file_head_at(directory, "cgroup.procs", 4 << 20))
     cgroup.processes = parse_process_list(*text);
   found.push_back(std::move(cgroup));
 
-  std::vector<std::string> children;
-  {
-    const Handle<DIR, ::closedir> listing(::opendir(directory.c_str()));
-    if (!listing) return fail_errno(directory);
-    while (const dirent* entry = ::readdir(listing.get()))
-      if (entry->d_type == DT_DIR && std::strcmp(entry->d_name, ".") != 0 &&
-          std::strcmp(entry->d_name, "..") != 0)
-        children.emplace_back(entry->d_name);
-  }
-  if (std::ranges::count(path, '/') >= kMaxDepth) return {};
-  std::ranges::sort(children);
-  for (const std::string& child : children) {
-    const auto below = read_below(path.empty() ? child : path + "/" + child, found);
-    if (!below && below.error().kind != ErrorKind::gone) return below;
+  const auto children = directories_in(listing);
+  if (!children) return std::unexpected(children.error());
+  if (depth == kMaxDepth) unread += children->size();
+  if (depth == kMaxDepth) return {};
+  if (!path.empty()) path += '/';
+  for (const std::string& child : *children) {
+    const Directory below = open_directory(directory, child.c_str());
+    auto done = below ? read_below(below.get(), path + child, depth + 1, found)
+                      : Result<void>(fail_errno(child));
+    if (!done && is_ours(done.error())) return done;
+    if (!done && done.error().kind != ErrorKind::gone) ++unread;
   }
   return {};
 }
 
 Result<std::vector<Cgroup>> CgroupTree::read() {
-  unwatched = 0;
+  unwatched = unread = 0;
   std::vector<Cgroup> found;
-  if (auto done = read_below("", found); !done) return std::unexpected(done.error());
+  const Directory root(::opendir(root_.c_str()));
+  if (!root) return fail_errno(root_);
+  if (auto done = read_below(root.get(), "", 0, found); !done)
+    return with_context(root_, done.error());
   std::set<std::uint64_t> present;
   for (const Cgroup& cgroup : found) present.insert(cgroup.id);
   // The kernel itself removes the watches of a directory that is removed.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <dirent.h>
+
 #include <cstdint>
 #include <set>
 #include <string>
@@ -58,8 +60,11 @@ class CgroupTree {
  public:
   static Result<CgroupTree> open(std::string root);
 
-  /// All directories, parents before children. New ones get a watch before they are listed, so
-  /// nothing is missed in between. Costs about four system calls for each directory.
+  /// All directories, parents before children, but those below `unread`. New ones get a watch
+  /// before they are listed, so nothing is missed in between. Walks by open directories: names may
+  /// be nested so that their path is longer than the kernel takes. Costs about eight system calls
+  /// for each directory. Fails if the root cannot be read or this process has no files or memory
+  /// left.
   Result<std::vector<Cgroup>> read();
 
   /// Whether directories came or went, or processes entered or left, since the last call.
@@ -71,12 +76,14 @@ class CgroupTree {
   /// Directories without a watch, since fs.inotify.max_user_watches is used up: changes in them
   /// are seen at the next full scan only.
   std::uint64_t unwatched = 0;
+  /// Directories that were refused or lie too deep: left out, with all below them.
+  std::uint64_t unread = 0;
 
  private:
   CgroupTree(std::string root, UniqueFd inotify)
       : root_(std::move(root)), inotify_(std::move(inotify)) {}
-  Result<void> watch(const std::string& directory);
-  Result<void> read_below(const std::string& path, std::vector<Cgroup>& found);
+  Result<void> watch(int directory);
+  Result<void> read_below(DIR* listing, std::string path, int depth, std::vector<Cgroup>& found);
 
   std::string root_;
   UniqueFd inotify_;

@@ -221,6 +221,7 @@ Result<WorkloadScan> WorkloadInventory::scan(std::span<const Link> links, Monoto
 
   NumberedSightings numbered = ids_.number(sightings.workloads, now);
   WorkloadScan scan{.unwatched_cgroups = cgroups_ ? cgroups_->unwatched : 0,
+                    .unread_cgroups = cgroups_ ? cgroups_->unread : 0,
                     .recycled = std::move(numbered.recycled),
                     .changed = std::move(numbered.changed)};
   const std::vector<std::optional<WorkloadId>>& ids = numbered.ids;

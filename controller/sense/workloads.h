@@ -127,7 +127,7 @@ struct WorkloadScan {
   std::vector<Workload> workloads;   ///< ascending by id
   std::vector<CgroupOwner> owners;   ///< ascending by cgroup id; workloads' descendants included
   std::uint64_t without_number = 0;  ///< workloads left out since no number is free
-  std::uint64_t unwatched_cgroups = 0;
+  std::uint64_t unwatched_cgroups = 0, unread_cgroups = 0;  ///< CgroupTree's
   std::vector<WorkloadId> recycled;       ///< to be cleared before anything is told of them
   std::vector<NumberedWorkload> changed;  ///< numbers, for the next run
 };

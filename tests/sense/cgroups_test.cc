@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sense/cgroups.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "fake/temp_tree.h"
 
@@ -134,6 +137,44 @@ TEST_F(CgroupTreeTest, ADirectoryThatIsMadeAgainIsWatchedAgain) {
   ASSERT_TRUE(cgroups.changed());
   tree.directory("a/b");
   EXPECT_EQ(cgroups.changed(), true);
+}
+
+/// Makes `count` directories below one another, by hand: no path is that long.
+void nest(const std::string& top, const std::string& name, int count) {
+  UniqueFd directory(::open(top.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  for (int i = 0; i < count; ++i) {
+    ASSERT_EQ(::mkdirat(directory.get(), name.c_str(), 0755), 0) << std::strerror(errno);
+    directory.reset(::openat(directory.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  }
+  const UniqueFd file(::openat(directory.get(), "cgroup.procs", O_WRONLY | O_CREAT, 0644));
+  ASSERT_EQ(::write(file.get(), "77\n", 3), 3);
+}
+
+TEST_F(CgroupTreeTest, APathThatIsTooLongHidesNothing) {
+  tree.file("web.service/cgroup.procs", "30\n");
+  const std::string name(250, 'n');
+  nest(tree.root, name, 20);
+  const auto found = cgroups.read();
+  ASSERT_TRUE(found) << found.error().text;
+  ASSERT_EQ(found->size(), 22u);
+  EXPECT_THAT(found->back(), Field(&Cgroup::path, "web.service"));
+  EXPECT_THAT((*found)[20].processes, ElementsAre(77));
+  EXPECT_EQ((*found)[20].path.size(), 20 * 251u - 1);
+  EXPECT_EQ(cgroups.unread, 0u);
+  EXPECT_EQ(cgroups.unwatched, 0u) << "a watch needs no path either";
+  (void)cgroups.changed();
+  tree.directory(name + "/" + name + "/new");
+  EXPECT_EQ(cgroups.changed(), true);
+}
+
+TEST_F(CgroupTreeTest, WhatLiesTooDeepIsCountedAndHidesNothingElse) {
+  tree.file("web.service/cgroup.procs", "30\n");
+  nest(tree.root, "d", 40);
+  const auto found = cgroups.read();
+  ASSERT_TRUE(found) << found.error().text;
+  EXPECT_EQ(found->size(), 34u) << "the root, 32 levels, and the service";
+  EXPECT_THAT(found->back().processes, ElementsAre(30));
+  EXPECT_EQ(cgroups.unread, 1u);
 }
 
 TEST_F(CgroupTreeTest, WithoutItsRootItSaysSo) {
