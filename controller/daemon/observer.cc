@@ -6,7 +6,6 @@
 
 #include "base/text.h"
 #include "kernel/features.h"
-#include "sense/workloads_rows.h"
 
 namespace ankus {
 namespace {
@@ -107,11 +106,7 @@ Result<void> Observer::refresh(MonotonicTime now) {
   if (!attachments_->conntrack() && now - conntrack_tried_at_ >= kConntrackEvery) {
     conntrack_tried_at_ = now;
     programs_->load_conntrack();  // its module may have come since
-    auto done = attachments_->watch_conntrack(sensor_pins(options_.pin_dir));
-    if (done)
-      troubles_.erase("conntrack");
-    else
-      troubles_["conntrack"] = done.error().text;
+    note("conntrack", attachments_->watch_conntrack(sensor_pins(options_.pin_dir)));
   }
   measure(now);
   read_host(now);
@@ -135,6 +130,13 @@ void Observer::open_host_sensors(const std::string& cgroup) {
     troubles_["TCP's health"] = started.error().text;
 }
 
+void Observer::note(const std::string& what, const Result<void>& done) {
+  if (done)
+    troubles_.erase(what);
+  else
+    troubles_[what] = done.error().text;
+}
+
 std::unexpected<Error> Observer::no_tcp() const {
   const auto why = troubles_.find("TCP's health");
   return fail(ErrorKind::unsupported, "TCP's health is not seen on this host" +
@@ -153,21 +155,30 @@ Result<std::vector<TcpTotals>> Observer::tcp_totals() const {
 
 bool Observer::sample_tcp(std::uint32_t one_in) const { return tcp_ && tcp_->sample(one_in); }
 
+/// Sockets that are nobody else's are told apart by their cgroup.
+void Observer::tell_cgroups(const WorkloadScan& scan) {
+  cgroups_left_out_ = scan.cgroups_left_out;
+  WorkloadRows owners;
+  for (const CgroupOwner& owner : scan.owners) owners[owner.cgroup_id] = owner.workload;
+  note("cgroups",
+       tell_rows(
+           cgroups_, owners,
+           [&](std::uint64_t cgroup, WorkloadId owner) { return table_.set_cgroup(cgroup, owner); },
+           [&](std::uint64_t cgroup) { return table_.forget_cgroup(cgroup); }));
+}
+
 /// A connection without a workload's cgroup is its namespace's.
 void Observer::tell_namespaces() {
   if (!tcp_) return;
-  std::map<std::uint64_t, WorkloadId> owners;
+  WorkloadRows owners;
   for (const WorkloadState& state : snapshot_.workloads)
     if (state.workload.identity.netns_inode != 0)
       owners[state.workload.identity.netns_inode] = state.workload.id;
-  for (const auto& [inode, owner] : owners)
-    if (const auto known = namespaces_.find(inode);
-        known == namespaces_.end() || known->second != owner)
-      if (auto done = tcp_->set_namespace(inode, owner); !done)
-        troubles_["TCP's health"] = done.error().text;
-  for (const auto& [inode, owner] : namespaces_)
-    if (!owners.contains(inode)) (void)tcp_->forget_namespace(inode);  // nobody is in it
-  namespaces_ = std::move(owners);
+  note("TCP's health",
+       tell_rows(
+           namespaces_, owners,
+           [&](std::uint64_t inode, WorkloadId owner) { return tcp_->set_namespace(inode, owner); },
+           [&](std::uint64_t inode) { return tcp_->forget_namespace(inode); }));
 }
 
 void Observer::want_queues(MonotonicTime now) {
@@ -264,23 +275,19 @@ Result<void> Observer::find_workloads(MonotonicTime now) {
   for (Workload& workload : scan->workloads) states.push_back({.workload = std::move(workload)});
   snapshot_.workloads = std::move(states);
 
-  std::map<std::uint64_t, WorkloadId> owners;
-  for (const CgroupOwner& owner : scan->owners) owners[owner.cgroup_id] = owner.workload;
-  for (const auto& [cgroup, workload] : owners) {
-    const auto it = cgroups_.find(cgroup);
-    if (it == cgroups_.end() || it->second != workload)
-      if (auto done = table_.set_cgroup(cgroup, workload); !done)
-        troubles_["cgroups"] = done.error().text;
-  }
-  for (const auto& [cgroup, workload] : cgroups_)
-    if (!owners.contains(cgroup))
-      (void)table_.forget_cgroup(cgroup);  // a stale row names nobody who lives
-  cgroups_ = std::move(owners);
+  tell_cgroups(*scan);
   tell_namespaces();
   return {};
 }
 
+/// Its number may be another device's next.
+void Observer::forget_device(std::uint32_t ifindex) {
+  attachments_->forget(ifindex);
+  (void)table_.forget_device(ifindex);  // a row without programs that ask for it
+}
+
 void Observer::attach_workloads() {
+  workload_troubles_.clear();
   std::set<std::uint32_t> there;
   for (const WorkloadState& state : snapshot_.workloads) {
     if (!state.workload.device) continue;
@@ -294,26 +301,28 @@ void Observer::attach_workloads() {
     if (link != snapshot_.links.end()) row.header_bytes = link->header_bytes;
     const auto known = devices_.find(ifindex);
     if (known != devices_.end() && known->second == row) continue;
-    auto done = table_.set_device(row);
+    auto done = table_.set_device(row);  // before the programs that ask for it
     if (done) done = attachments_->watch_workload(ifindex);
     if (done) {
       devices_[ifindex] = row;
-      troubles_.erase(state.workload.device->name);
-    } else if (done.error().kind != ErrorKind::gone) {
-      troubles_[state.workload.device->name] = done.error().text;
+      continue;
     }
+    forget_device(ifindex);
+    devices_.erase(ifindex);
+    if (done.error().kind != ErrorKind::gone)
+      workload_troubles_[state.workload.device->name] = done.error().text;
   }
   std::erase_if(devices_, [&](const auto& entry) {
     const auto& [ifindex, row] = entry;
     if (row.uplink || there.contains(ifindex)) return false;
-    attachments_->forget(ifindex);
-    (void)table_.forget_device(ifindex);  // its number may be another device's next
+    forget_device(ifindex);
     return true;
   });
 }
 
 Result<void> Observer::follow(const FlowRules& rules, const std::set<std::uint32_t>& classified) {
   rules_ = rules;
+  uplink_troubles_.clear();
   auto done = table_.set_timing({.fast_window = rules.fast_window,
                                  .fast_hold = rules.fast_hold,
                                  .prove = rules.prove,
@@ -353,16 +362,13 @@ Result<void> Observer::follow(const FlowRules& rules, const std::set<std::uint32
     }
     if (row.ifb || known == snapshot_.links.end()) continue;
     done = attachments_->watch_uplink(ifindex, !in_force);
-    if (done)
-      troubles_.erase(link.device.name);
-    else if (done.error().kind != ErrorKind::gone)
-      troubles_[link.device.name] = done.error().text;
+    if (!done && done.error().kind != ErrorKind::gone)
+      uplink_troubles_[link.device.name] = done.error().text;
   }
   std::erase_if(devices_, [&](const auto& entry) {
     const auto& [ifindex, row] = entry;
     if (!row.uplink || wanted.contains(ifindex)) return false;
-    attachments_->forget(ifindex);
-    (void)table_.forget_device(ifindex);  // its number may be another device's next
+    forget_device(ifindex);
     return true;
   });
   return {};
@@ -447,8 +453,8 @@ void Observer::measure(MonotonicTime now) {
 }
 
 void Observer::sweep(nanoseconds idle, nanoseconds idle_ended) {
-  if (auto swept = table_.sweep(idle, idle_ended, nullptr); !swept)
-    troubles_["sweep"] = swept.error().text;
+  const auto swept = table_.sweep(idle, idle_ended, nullptr);
+  note("sweep", swept ? Result<void>() : Result<void>(std::unexpected(swept.error())));
 }
 
 void Observer::make_room(MonotonicTime now) {
@@ -511,11 +517,16 @@ std::vector<std::string> Observer::downgrades() const {
     for (const std::string& line : tcp_->downgrades()) lines.push_back(line);
   for (const std::string& line : buckets_->downgrades()) lines.push_back(line);
   for (const std::string& line : attachments_->downgrades()) lines.push_back(line);
-  for (const auto& [what, why] : troubles_)
-    if (what != "conntrack") lines.push_back(what + ": " + why);
+  for (const Troubles* troubles : {&troubles_, &uplink_troubles_, &workload_troubles_})
+    for (const auto& [what, why] : *troubles)
+      if (what != "conntrack") lines.push_back(what + ": " + why);
   if (without_number_ != 0)
     lines.push_back(std::to_string(without_number_) +
                     " workloads have no number left and count as unknown");
+  if (cgroups_left_out_ != 0)
+    lines.push_back(std::to_string(cgroups_left_out_) +
+                    " cgroups of the workloads with the most have no room: what host services send "
+                    "from there is nobody's");
   if (unwatched_cgroups_ != 0)
     lines.push_back(std::to_string(unwatched_cgroups_) +
                     " cgroups are not watched, what starts or ends in them is seen at the next "

@@ -21,6 +21,7 @@
 #include "sense/threads.h"
 #include "sense/topology.h"
 #include "sense/workloads.h"
+#include "sense/workloads_rows.h"
 
 namespace ankus {
 
@@ -107,9 +108,12 @@ class Observer {
   void read_host(MonotonicTime now);
   void read_queues(MonotonicTime now);
   void open_host_sensors(const std::string& cgroup);
+  void note(const std::string& what, const Result<void>& done);
+  void tell_cgroups(const WorkloadScan& scan);
   void tell_namespaces();
   TableRows table_rows_of(const Device& device);
   void take_numbers(const WorkloadScan& scan);
+  void forget_device(std::uint32_t ifindex);
   void attach_workloads();
   void measure(MonotonicTime now);
   void note_silence();
@@ -126,7 +130,7 @@ class Observer {
   std::optional<QueueSensor> queues_;
   std::optional<BucketCounts> buckets_;
   std::optional<TcpSensor> tcp_;
-  std::map<std::uint64_t, WorkloadId> namespaces_;  ///< as the TCP sensor knows them
+  WorkloadRows namespaces_;  ///< as the TCP sensor knows them
   MonotonicTime queues_read_at_, queues_wanted_until_;
   Irqbalance irqbalance_{.patience = milliseconds(100)};
   std::optional<MonotonicTime> irqbalance_asked_at_;
@@ -146,10 +150,12 @@ class Observer {
   };
   std::map<WorkloadId, Footprinted> footprints_;
   std::map<WorkloadId, Usage> usage_;
-  std::map<std::uint32_t, SensedDevice> devices_;  ///< rows of the map
-  std::map<std::uint64_t, WorkloadId> cgroups_;    ///< rows of the map
-  std::map<std::string, std::string> troubles_;    ///< what could not be watched, and why
-  std::uint64_t without_number_ = 0, unwatched_cgroups_ = 0, unread_cgroups_ = 0;
+  std::map<std::uint32_t, SensedDevice> devices_;            ///< rows of the map
+  WorkloadRows cgroups_;                                     ///< rows of the map
+  using Troubles = std::map<std::string, std::string>;       ///< what could not be watched, and why
+  Troubles troubles_, workload_troubles_, uplink_troubles_;  ///< the latter two by device
+  std::uint64_t without_number_ = 0, unwatched_cgroups_ = 0, unread_cgroups_ = 0,
+                cgroups_left_out_ = 0;
   std::map<WorkloadId, NumberedWorkload> unkept_;  ///< numbers that the next run must know
   std::set<WorkloadId> uncleared_;                 ///< numbers with rows of their former workloads
   int silent_ticks_ = 0;

@@ -109,9 +109,10 @@ Result<void> Attachments::attach_device(std::uint32_t ifindex, const std::string
 }
 
 Result<void> Attachments::watch_workload(std::uint32_t ifindex) {
-  if (auto done = attach_device(ifindex, "ankus_workload_sends", bpf::TcxHook::ingress); !done)
-    return done;
-  return attach_device(ifindex, "ankus_workload_receives", bpf::TcxHook::egress);
+  auto done = attach_device(ifindex, "ankus_workload_sends", bpf::TcxHook::ingress);
+  if (done) done = attach_device(ifindex, "ankus_workload_receives", bpf::TcxHook::egress);
+  if (!done) forget(ifindex);
+  return done;
 }
 
 Result<void> Attachments::watch_uplink(std::uint32_t ifindex, bool egress) {

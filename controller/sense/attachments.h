@@ -23,6 +23,7 @@ class Attachments {
   /// Attaches conntrack's sensor in the caller's network namespace, in the place of one that an
   /// earlier process has pinned below `pinned`: netfilter has room for one of its priority.
   Result<void> watch_conntrack(const std::string& pinned = {});
+  /// Both directions or, after a failure, none.
   Result<void> watch_workload(std::uint32_t ifindex);
   /// An uplink, both directions; without `egress` when the classifier hangs there itself.
   Result<void> watch_uplink(std::uint32_t ifindex, bool egress);

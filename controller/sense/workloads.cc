@@ -13,6 +13,7 @@
 
 #include "kernel/cpusets.h"
 #include "kernel/rtnetlink.h"
+#include "sense/workloads_rows.h"
 
 namespace ankus {
 namespace {
@@ -245,6 +246,7 @@ Result<WorkloadScan> WorkloadInventory::scan(std::span<const Link> links, Monoto
   for (const CgroupOwner& owner : sightings.owners)
     if (ids[owner.workload])
       scan.owners.push_back({.cgroup_id = owner.cgroup_id, .workload = *ids[owner.workload]});
+  scan.cgroups_left_out = share_room(scan.owners, evidence->cgroups);
   std::ranges::sort(scan.workloads, {}, &Workload::id);
   names_.forget_unused();
   return scan;

@@ -124,9 +124,10 @@ class WorkloadIds {
 };
 
 struct WorkloadScan {
-  std::vector<Workload> workloads;   ///< ascending by id
-  std::vector<CgroupOwner> owners;   ///< ascending by cgroup id; workloads' descendants included
-  std::uint64_t without_number = 0;  ///< workloads left out since no number is free
+  std::vector<Workload> workloads;     ///< ascending by id
+  std::vector<CgroupOwner> owners;     ///< ascending by cgroup id; workloads' descendants included
+  std::uint64_t cgroups_left_out = 0;  ///< of `owners`: there is no room for them
+  std::uint64_t without_number = 0;    ///< workloads left out since no number is free
   std::uint64_t unwatched_cgroups = 0, unread_cgroups = 0;  ///< CgroupTree's
   std::vector<WorkloadId> recycled;       ///< to be cleared before anything is told of them
   std::vector<NumberedWorkload> changed;  ///< numbers, for the next run

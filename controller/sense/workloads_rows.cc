@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sense/workloads_rows.h"
 
+#include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "base/text.h"
 #include "kernel/procfs.h"
@@ -43,8 +45,59 @@ Result<void> clear_workloads(const Programs& programs, const std::set<WorkloadId
   return {};
 }
 
-Result<std::map<std::uint64_t, WorkloadId>> cgroup_rows(const Programs& programs) {
-  std::map<std::uint64_t, WorkloadId> rows;
+Result<void> tell_rows(WorkloadRows& told, const WorkloadRows& wanted,
+                       const std::function<Result<void>(std::uint64_t, WorkloadId)>& set,
+                       const std::function<Result<void>(std::uint64_t)>& forget) {
+  Result<void> all;
+  std::erase_if(told, [&](const auto& row) {
+    if (wanted.contains(row.first)) return false;
+    auto done = forget(row.first);
+    if (done || done.error().kind == ErrorKind::gone) return true;
+    if (all) all = std::move(done);
+    return false;
+  });
+  for (const auto& [key, workload] : wanted) {
+    if (const auto known = told.find(key); known != told.end() && known->second == workload)
+      continue;
+    if (auto done = set(key, workload); done)
+      told[key] = workload;
+    else if (all)
+      all = std::move(done);
+  }
+  return all;
+}
+
+std::uint64_t share_room(std::vector<CgroupOwner>& owners, std::span<const Cgroup> cgroups,
+                         std::size_t room) {
+  if (owners.size() <= room) return 0;
+  std::map<std::uint32_t, std::vector<CgroupOwner>> by_workload;
+  for (const CgroupOwner& owner : owners) by_workload[owner.workload].push_back(owner);
+  // Those who want the least have all of it, and what they leave is the others'.
+  std::vector<std::vector<CgroupOwner>*> by_wish;
+  for (auto& [workload, theirs] : by_workload) by_wish.push_back(&theirs);
+  std::ranges::stable_sort(by_wish, {}, [](const auto* theirs) { return theirs->size(); });
+  std::set<std::uint64_t> empty;
+  for (const Cgroup& cgroup : cgroups)
+    if (cgroup.processes.empty()) empty.insert(cgroup.id);
+  const std::size_t before = owners.size();
+  owners.clear();
+  for (std::size_t i = 0; i < by_wish.size(); ++i) {
+    std::vector<CgroupOwner>& theirs = *by_wish[i];
+    const std::size_t share = (room - owners.size()) / (by_wish.size() - i);
+    if (theirs.size() > share) {
+      std::ranges::sort(theirs, {}, [&](const CgroupOwner& owner) {
+        return std::pair(empty.contains(owner.cgroup_id), owner.cgroup_id);
+      });
+      theirs.resize(share);
+    }
+    owners.insert(owners.end(), theirs.begin(), theirs.end());
+  }
+  std::ranges::sort(owners);
+  return before - owners.size();
+}
+
+Result<WorkloadRows> cgroup_rows(const Programs& programs) {
+  WorkloadRows rows;
   auto done = bpf::Map<std::uint64_t, std::uint32_t>(programs.map("ankus_cgroups"))
                   .for_each([&](const std::uint64_t& cgroup, const std::uint32_t& workload) {
                     rows[cgroup] = workload;
