@@ -177,23 +177,28 @@ std::size_t Procfs::open_files(std::int32_t pid, std::string_view path) const {
   return count;
 }
 
-Result<std::vector<std::string>> Procfs::tun_devices(std::int32_t pid) const {
+Result<std::vector<TunFile>> Procfs::tun_files(std::int32_t pid) const {
   const std::string directory = path_of(root, pid, "fd");
   const auto descriptors = read_directory(directory);
   if (!descriptors) return std::unexpected(descriptors.error());
-  std::vector<std::string> devices;
-  for (const std::string& descriptor : *descriptors) {
-    const auto target = read_link(directory + "/" + descriptor);
-    if (!target || !target->ends_with("/net/tun")) continue;
-    const auto info = read_file_head(path_of(root, pid, "fdinfo/" + descriptor));
-    if (!info) continue;  // closed meanwhile
-    for (const std::string_view line : split(*info, '\n'))
-      if (constexpr std::string_view kDevice = "iff:"; line.starts_with(kDevice))
-        devices.emplace_back(trim(line.substr(kDevice.size())));
+  std::vector<TunFile> files;
+  for (const std::string& name : *descriptors) {
+    const auto target = read_link(directory + "/" + name);
+    const auto descriptor = number_in<std::int32_t>(name);
+    if (!target || !target->ends_with("/net/tun") || !descriptor) continue;
+    if (auto device = tun_device(pid, *descriptor); !device.empty())
+      files.push_back({.descriptor = *descriptor, .device = std::move(device)});
   }
-  std::ranges::sort(devices);  // a multiqueue tap is open once per queue
-  devices.erase(std::ranges::unique(devices).begin(), devices.end());
-  return devices;
+  return files;
+}
+
+std::string Procfs::tun_device(std::int32_t pid, std::int32_t descriptor) const {
+  const auto info = read_file_head(path_of(root, pid, "fdinfo/" + std::to_string(descriptor)));
+  if (!info) return {};  // closed meanwhile
+  for (const std::string_view line : split(*info, '\n'))
+    if (constexpr std::string_view kDevice = "iff:"; line.starts_with(kDevice))
+      return std::string(trim(line.substr(kDevice.size())));
+  return {};
 }
 
 }  // namespace ankus

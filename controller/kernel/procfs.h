@@ -10,6 +10,13 @@
 
 namespace ankus {
 
+/// A process's open file by which it has a tun/tap device attached.
+struct TunFile {
+  std::int32_t descriptor = -1;
+  std::string device;
+  bool operator==(const TunFile&) const = default;
+};
+
 /// A /proc tree (proc(5)); a test gives another root. A process that ended reads as Error{gone}.
 /// What is read here was written by the observed: pass it through printable() before showing it.
 struct Procfs {
@@ -31,11 +38,13 @@ struct Procfs {
   Result<std::uint64_t> start_time(std::int32_t pid) const;
   /// The path in the cgroup v2 hierarchy ("0::/...").
   Result<std::string> cgroup(std::int32_t pid) const;
-  /// How many files with a path that begins so the process has open. As dear as tun_devices().
+  /// How many files with a path that begins so the process has open. As dear as tun_files().
   std::size_t open_files(std::int32_t pid, std::string_view path) const;
-  /// Names of the tun/tap devices that the process has attached (`iff:` in fdinfo of each open
-  /// /dev/net/tun). Dear for processes with many open files: one readlink for each.
-  Result<std::vector<std::string>> tun_devices(std::int32_t pid) const;
+  /// The open files by which the process has tun/tap devices attached (`iff:` in fdinfo of each
+  /// open /dev/net/tun). Dear for processes with many open files: one readlink for each.
+  Result<std::vector<TunFile>> tun_files(std::int32_t pid) const;
+  /// The device of one of them, which costs one read; "" if it is no such file (any more).
+  std::string tun_device(std::int32_t pid, std::int32_t descriptor) const;
 };
 
 /// At most `limit` bytes of a file; the rest is not read.

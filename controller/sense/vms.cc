@@ -2,6 +2,7 @@
 #include "sense/vms.h"
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 #include "base/text.h"
@@ -27,9 +28,22 @@ std::string vm_name_in(std::span<const std::string> command_line) {
   return {};
 }
 
-bool TapHolders::alive(const Known& holder) const {
+std::vector<std::int32_t> machines_first(std::span<const std::int32_t> processes,
+                                         std::span<const Cgroup> cgroups) {
+  std::set<std::int32_t> in_machines;
+  for (const Cgroup& cgroup : cgroups)
+    if (!cgroup.processes.empty() && unit_of(cgroup.path).name.role == CgroupRole::machine)
+      in_machines.insert(cgroup.processes.begin(), cgroup.processes.end());
+  std::vector<std::int32_t> ordered(processes.begin(), processes.end());
+  std::ranges::stable_partition(ordered,
+                                [&](std::int32_t pid) { return in_machines.contains(pid); });
+  return ordered;
+}
+
+bool TapHolders::holds(const Known& holder, const std::string& tap) const {
+  if (holder.pid == 0 || proc_.tun_device(holder.pid, holder.descriptor) != tap) return false;
   const auto start_time = proc_.start_time(holder.pid);
-  return holder.pid != 0 && start_time && *start_time == holder.start_time;
+  return start_time && *start_time == holder.start_time;
 }
 
 std::vector<TapHolder> TapHolders::find(std::span<const Link> links,
@@ -42,8 +56,8 @@ std::vector<TapHolder> TapHolders::find(std::span<const Link> links,
     Known& tap = known[link.device.ifindex];
     if (const auto before = known_.find(link.device.ifindex); before != known_.end())
       tap = before->second;
-    if (alive(tap)) continue;
-    if (tap.pid != 0) tap = {};  // its holder ended: look for the next one at once
+    if (holds(tap, link.device.name)) continue;
+    if (tap.pid != 0) tap = {};  // its holder has ended or closed it: look for the next at once
     wanted[link.device.name] = link.device.ifindex;
     if (tap.wait == 0)
       search = true;
@@ -52,12 +66,13 @@ std::vector<TapHolder> TapHolders::find(std::span<const Link> links,
   }
   if (search) {
     for (const std::int32_t pid : processes) {
-      const auto devices = proc_.tun_devices(pid);
+      const auto files = proc_.tun_files(pid);
       const auto start_time = proc_.start_time(pid);
-      if (!devices || !start_time) continue;  // ended, or not ours to read
-      for (const std::string& device : *devices)
-        if (const auto tap = wanted.find(device); tap != wanted.end()) {
-          known[tap->second] = {.pid = pid, .start_time = *start_time};
+      if (!files || !start_time) continue;  // ended, or not ours to read
+      for (const TunFile& file : *files)
+        if (const auto tap = wanted.find(file.device); tap != wanted.end()) {
+          known[tap->second] = {
+              .pid = pid, .start_time = *start_time, .descriptor = file.descriptor};
           wanted.erase(tap);
         }
     }

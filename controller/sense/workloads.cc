@@ -211,7 +211,7 @@ Result<WorkloadEvidence> WorkloadInventory::gather(std::span<const Link> links) 
       if (!evidence.number_of.contains(facts.st_ino))
         number_namespace(path, facts.st_ino, evidence);
     }
-  evidence.taps = taps_.find(links, ours);
+  evidence.taps = taps_.find(links, machines_first(ours, evidence.cgroups));
   return evidence;
 }
 

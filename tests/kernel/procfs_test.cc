@@ -39,7 +39,7 @@ TEST_F(ProcfsTest, AnEndedProcessIsGone) {
   EXPECT_EQ(proc.netns_inode(7).error().kind, ErrorKind::gone);
   EXPECT_EQ(proc.comm(7).error().kind, ErrorKind::gone);
   EXPECT_EQ(proc.start_time(7).error().kind, ErrorKind::gone);
-  EXPECT_EQ(proc.tun_devices(7).error().kind, ErrorKind::gone);
+  EXPECT_EQ(proc.tun_files(7).error().kind, ErrorKind::gone);
 }
 
 TEST_F(ProcfsTest, FindsTheStartTimeBehindANameWithBlanksAndParentheses) {
@@ -78,7 +78,11 @@ TEST_F(ProcfsTest, FindsTheTapsThatAProcessHolds) {
   tree.file("7/fdinfo/9", "pos:\t0\nflags:\t0100002\nmnt_id:\t23\niff:\ttap3\n");
   tree.file("7/fdinfo/10", "pos:\t0\niff:\ttap1\n");
   tree.file("7/fdinfo/11", "pos:\t0\niff:\ttap3\n");
-  EXPECT_THAT(*proc.tun_devices(7), ElementsAre("tap1", "tap3"));
+  EXPECT_THAT(*proc.tun_files(7),
+              ElementsAre(TunFile{10, "tap1"}, TunFile{11, "tap3"}, TunFile{9, "tap3"}));
+  EXPECT_EQ(proc.tun_device(7, 10), "tap1");
+  EXPECT_EQ(proc.tun_device(7, 0), "");
+  EXPECT_EQ(proc.tun_device(8, 10), "");
 }
 
 TEST_F(ProcfsTest, ReadsNoMoreOfAFileThanAskedFor) {

@@ -27,6 +27,7 @@ TEST(VmName, IsReadFromTheCommandLine) {
 struct TapHoldersTest : ::testing::Test {
   void holds(int pid, const std::string& device, int start_time = 5) {
     const std::string root = std::to_string(pid);
+    tree.remove(root + "/fd/3");
     tree.link(root + "/fd/3", "/dev/net/tun");
     tree.file(root + "/fdinfo/3", "pos:\t0\niff:\t" + device + "\n");
     started(pid, start_time);
@@ -59,6 +60,42 @@ TEST_F(TapHoldersTest, RemembersAHolderWithoutReadingItsFilesAgain) {
   ASSERT_THAT(holders.find(links, std::vector{70}), ElementsAre(TapHolder{4, 70}));
   tree.remove("70/fd");
   EXPECT_THAT(holders.find(links, std::vector{70}), ElementsAre(TapHolder{4, 70}));
+}
+
+TEST_F(TapHoldersTest, WhoHasHandedATapOverHoldsItNoLonger) {
+  holds(70, "vnet0");  // libvirtd makes it
+  started(71, 5);
+  tree.directory("71/fd");
+  const std::vector links{tap(4, "vnet0")};
+  const std::vector processes{70, 71};
+  ASSERT_THAT(holders.find(links, processes), ElementsAre(TapHolder{4, 70}));
+  holds(71, "vnet0");
+  tree.remove("70/fd/3");
+  tree.remove("70/fdinfo/3");
+  EXPECT_THAT(holders.find(links, processes), ElementsAre(TapHolder{4, 71}));
+}
+
+TEST_F(TapHoldersTest, AnOpenFileThatIsAnotherTapsByNowIsNoHold) {
+  holds(70, "vnet0");
+  const std::vector links{tap(4, "vnet0"), tap(5, "vnet1")};
+  ASSERT_THAT(holders.find(links, std::vector{70, 71}), ElementsAre(TapHolder{4, 70}));
+  holds(70, "vnet1");  // the same descriptor, for the next machine
+  holds(71, "vnet0");
+  const auto found = holders.find(links, std::vector{70, 71});
+  EXPECT_THAT(found, ::testing::Contains(TapHolder{4, 71}));
+  EXPECT_THAT(found, ::testing::Not(::testing::Contains(TapHolder{4, 70})));
+}
+
+TEST_F(TapHoldersTest, OfSeveralTheOneInAMachinesCgroupIsTheHolder) {
+  holds(70, "vnet0");
+  holds(71, "vnet0");
+  const std::vector<Cgroup> cgroups{
+      {.path = "system.slice/libvirtd.service", .processes = {70}},
+      {.path = "machine.slice/machine-qemu\\x2d1\\x2dweb.scope/libvirt/emulator",
+       .processes = {71}}};
+  const auto processes = machines_first(std::vector{70, 71, 72}, cgroups);
+  EXPECT_THAT(processes, ElementsAre(71, 70, 72));
+  EXPECT_THAT(holders.find(std::vector{tap(4, "vnet0")}, processes), ElementsAre(TapHolder{4, 71}));
 }
 
 TEST_F(TapHoldersTest, ASuccessorWithTheSamePidIsNotTheHolder) {
