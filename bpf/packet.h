@@ -110,6 +110,12 @@ static __always_inline void count_here(struct packet *p, struct ankus_flow *flow
   if (flow->count_if == p->ifindex) count_packet(&p->key, flow, p->direction, p->length, p->now);
 }
 
+/* Is the flow's owner still where its packets are counted? */
+static __always_inline int owner_is_there(const struct ankus_flow *flow) {
+  const struct ankus_device *device = device_at(flow->count_if);
+  return device && device->role == ANKUS_ROLE_WORKLOAD && device->owner == flow->owner;
+}
+
 /* A packet at the host side of a workload's device: its owner is beyond doubt. */
 static __always_inline void at_workload(struct packet *p, __be16 protocol, int from_workload,
                                         const struct ankus_config *rule) {
@@ -134,9 +140,11 @@ static __always_inline void at_workload(struct packet *p, __be16 protocol, int f
     if (!flow->owner) {
       ankus_give_to(flow, owner, local_is_b, ANKUS_FLOW_OWNER_DEVICE);
       if (!flow->count_if) flow->count_if = p->ifindex;
-    } else if (from_workload && !!(flow->flags & ANKUS_FLOW_LOCAL_IS_B) == local_is_b) {
-      /* The same end at another device: the address has moved to a new workload. The other end of
-       * a flow between two workloads is not that: such a flow belongs to the one seen first. */
+    } else if (from_workload && !!(flow->flags & ANKUS_FLOW_LOCAL_IS_B) == local_is_b &&
+               !owner_is_there(flow)) {
+      /* The same end at another device: the address has moved to a new workload, or (as long as the
+       * former is there) somebody sends in another's name. The other end of a flow between two
+       * workloads is neither: such a flow belongs to the one seen first. */
       ankus_give_to(flow, owner, local_is_b, ANKUS_FLOW_OWNER_DEVICE);
       begin_again(flow, p->now);
       flow->count_if = p->ifindex;
@@ -156,7 +164,9 @@ static __always_inline void find_owner_at_uplink(struct packet *p, struct ankus_
 
   flow->iif = p->from_ifindex;
   if (from && from->role == ANKUS_ROLE_WORKLOAD) {
-    if (flow->owner != from->owner) ankus_give_to(flow, from->owner, p->direction, ANKUS_FLOW_OWNER_DEVICE);
+    /* Conntrack has said whose a connection is when it began. */
+    if (flow->owner == from->owner || (flow->owner && flow->flags & ANKUS_FLOW_CT) || owner_is_there(flow)) return;
+    ankus_give_to(flow, from->owner, p->direction, ANKUS_FLOW_OWNER_DEVICE);
     count(ANKUS_COUNT_OWNER_BY_DEVICE);
     return;
   }

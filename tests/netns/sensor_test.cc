@@ -365,6 +365,30 @@ TEST_F(SensorAlone, OneTenantsFlowsDoNotTakeAnothersRoom) {
   EXPECT_EQ((*counters)[ANKUS_COUNT_MAP_FULL], 0U);
 }
 
+// CAP_NET_RAW, which containers have by default, is enough; this one has taken the address.
+TEST_F(SensorAlone, WhoSendsInANeighboursNameDoesNotTakeItsFlow) {
+  Lab lab("--routed --containers 'web:light backup:heavy'");
+  Watched watched(lab, Watched::Devices::best);
+  const std::uint16_t port =
+      send_udp(lab.container("web"), lab.server(), "10.77.0.2", 7001, 20, 100, 0);
+  const auto before = watched.flow(port, IPPROTO_UDP);
+  ASSERT_TRUE(before);
+  ASSERT_EQ(before->owner, kWeb);
+  const CommandResult taken =
+      run("in='nsenter --net=/run/netns/" + lab.container("backup") +
+          "'; web=$(nsenter --net=/run/netns/" + lab.container("web") +
+          " ip -4 -o address show scope global | sed 's/.*inet //; s,/.*,,'); "
+          "route=$($in ip -4 route show default); $in ip address add $web/32 dev lo && "
+          "$in ip route replace $route src $web");
+  ASSERT_EQ(taken.code, 0) << taken.output;
+  ASSERT_EQ(send_udp(lab.container("backup"), lab.server(), "10.77.0.2", 7001, 1, 100, 0, port),
+            port);
+  const auto after = watched.flow(port, IPPROTO_UDP);
+  ASSERT_TRUE(after);
+  EXPECT_EQ(after->owner, kWeb);
+  EXPECT_GE(after->transmitted.count, before->transmitted.count) << "not begun anew";
+}
+
 TEST_F(SensorAlone, OnsetsAreToldOnce) {
   Lab lab("--bridged --containers 'web:light backup:heavy'");
   FlowTiming timing;
