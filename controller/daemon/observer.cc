@@ -412,8 +412,7 @@ void Observer::measure(MonotonicTime now) {
     if (is_new ||
         (one.label != state.workload.label && one.tracker.footprint.weight == Weight::unknown)) {
       one.label = state.workload.label;
-      const auto memory = options_.remembered.find(one.label);
-      if (memory != options_.remembered.end()) one.tracker = FootprintTracker(memory->second);
+      if (const auto weight = memory_.find(one.label)) one.tracker = FootprintTracker(*weight);
       one.tracker.footprint.since = now;
       usage_.emplace(id, *usage);
     }
@@ -436,7 +435,7 @@ void Observer::measure(MonotonicTime now) {
           now);
     state.footprint = one.tracker.footprint;
     if (state.footprint.weight != Weight::unknown && !state.workload.label.empty())
-      options_.remembered[state.workload.label] = state.footprint.weight;
+      memory_.keep(state.workload.label, state.footprint.weight);
   }
   std::erase_if(footprints_, [&](const auto& entry) {
     const bool gone = std::ranges::none_of(

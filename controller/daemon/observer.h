@@ -6,8 +6,10 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "daemon/footprint_memory.h"
 #include "kernel/irqbalance.h"
 #include "model/footprint.h"
 #include "model/snapshot.h"
@@ -101,7 +103,8 @@ class Observer {
   bool take_watches_changed() const { return attachments_->take_changed(); }
 
  private:
-  explicit Observer(Options options) : options_(std::move(options)) {}
+  explicit Observer(Options options)
+      : options_(std::move(options)), memory_(std::exchange(options_.remembered, {})) {}
   std::unexpected<Error> no_tcp() const;
   Result<void> take_over_maps();
   Result<void> find_workloads(MonotonicTime now);
@@ -120,6 +123,7 @@ class Observer {
   void sweep(nanoseconds idle, nanoseconds idle_ended);
 
   Options options_;
+  FootprintMemory memory_;
   std::unique_ptr<Programs> programs_;
   FlowTable table_;
   std::unique_ptr<Attachments> attachments_;
