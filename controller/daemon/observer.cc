@@ -15,7 +15,6 @@ constexpr seconds kIdleFlow{60};
 constexpr seconds kEndedFlow{2};
 constexpr seconds kIdleFlowWhenFull{5};
 constexpr seconds kConntrackEvery{5};
-constexpr seconds kScanEvery{5};
 /// One reading holds a CPU in the kernel for as long as it takes to walk all buckets of the table.
 constexpr milliseconds kFlowsEvery = kSlowFlowActive, kFlowsEveryWithNews{500};
 constexpr seconds kQueuesEvery{2};
@@ -97,11 +96,13 @@ Result<void> Observer::refresh(MonotonicTime now) {
   snapshot_.links = std::move(*links);
   snapshot_.at = now;
   // Events say when to look again; a look now and then finds what they did not tell.
-  if (something_changed() || now - scanned_at_ >= kScanEvery) {
+  if (pace_.is_due(something_changed(), now)) {
+    const SystemClock clock;
+    const MonotonicTime began = clock.monotonic();
     if (auto done = find_workloads(now); !done) return done;
-    scanned_at_ = now;
     workloads_stale_ = false;
     attach_workloads();
+    pace_.looked(now, clock.monotonic() - began);
   }
   if (!attachments_->conntrack() && now - conntrack_tried_at_ >= kConntrackEvery) {
     conntrack_tried_at_ = now;
@@ -529,7 +530,7 @@ std::vector<std::string> Observer::downgrades() const {
   if (unwatched_cgroups_ != 0)
     lines.push_back(std::to_string(unwatched_cgroups_) +
                     " cgroups are not watched, what starts or ends in them is seen at the next "
-                    "full look only: raise fs.inotify.max_user_watches");
+                    "full look only: raise fs.inotify.max_user_watches, a tenth of which is used");
   if (unread_cgroups_ != 0)
     lines.push_back(std::to_string(unread_cgroups_) +
                     " cgroups are refused or nested deeper than 32 levels: what runs below them is "

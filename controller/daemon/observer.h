@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "daemon/footprint_memory.h"
+#include "daemon/look_pace.h"
 #include "kernel/irqbalance.h"
 #include "model/footprint.h"
 #include "model/snapshot.h"
@@ -163,7 +164,8 @@ class Observer {
   std::map<WorkloadId, NumberedWorkload> unkept_;  ///< numbers that the next run must know
   std::set<WorkloadId> uncleared_;                 ///< numbers with rows of their former workloads
   int silent_ticks_ = 0;
-  MonotonicTime made_room_at_, scanned_at_, measured_at_, swept_at_, conntrack_tried_at_;
+  MonotonicTime made_room_at_, measured_at_, swept_at_, conntrack_tried_at_;
+  LookPace pace_;
   bool workloads_stale_ = true;
 };
 

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstring>
 #include <set>
 
@@ -20,6 +21,9 @@
 namespace ankus {
 namespace {
 
+/// The kernel allows no fewer watches by default (inotify_user_setup()), and we take so many of
+/// them.
+constexpr std::size_t kFewestWatches = 8192, kShareOfWatches = 10, kWatchesOfACgroup = 2;
 /// Of what a tenant nests deeper nothing is known; a level costs an open file while it is read.
 constexpr int kMaxDepth = 32;
 
@@ -164,27 +168,45 @@ Result<std::string> find_cgroup2_mount() {
               "cgroup v2 is mounted neither at /sys/fs/cgroup nor at /sys/fs/cgroup/unified");
 }
 
-Result<CgroupTree> CgroupTree::open(std::string root) {
+Result<CgroupTree> CgroupTree::open(std::string root, std::string watch_limit) {
   UniqueFd inotify(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!inotify) return fail_errno("inotify");
-  return CgroupTree(std::move(root), std::move(inotify));
+  return CgroupTree(std::move(root), std::move(watch_limit), std::move(inotify));
 }
 
-Result<void> CgroupTree::watch(int directory) {
+std::size_t CgroupTree::allowed_watches() const {
+  std::size_t limit = kFewestWatches;
+  if (const auto text = read_file_head(watch_limit_, 32)) {
+    const std::string_view number = trim(*text);
+    (void)std::from_chars(number.data(), number.data() + number.size(), limit);  // else the fewest
+  }
+  return limit / kShareOfWatches;
+}
+
+Result<CgroupTree::Watch> CgroupTree::watch(int directory) const {
   // inotify knows paths only, and a path may be longer than the kernel takes.
   const std::string self = "/proc/self/fd/" + std::to_string(directory);
   // The directory tells of subdirectories, and of who writes to cgroup.procs.
-  if (::inotify_add_watch(
-          inotify_.get(), self.c_str(),
-          IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM | IN_ONLYDIR) < 0)
-    return fail_errno(self);
+  Watch watch;
+  watch.directory = ::inotify_add_watch(
+      inotify_.get(), self.c_str(),
+      IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVED_TO | IN_MOVED_FROM | IN_ONLYDIR);
+  if (watch.directory < 0) return fail_errno(self);
   // cgroup.events changes when the first process enters or the last leaves. kernfs reports that
   // only of an inode in memory (kernfs_notify_workfn), and a watch of its own keeps it there. The
   // root has no such file.
   const std::string events = self + "/cgroup.events";
-  if (::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY) < 0 && errno != ENOENT)
-    return fail_errno(events);
-  return {};
+  watch.events = ::inotify_add_watch(inotify_.get(), events.c_str(), IN_MODIFY);
+  if (watch.events >= 0 || errno == ENOENT) return watch;
+  auto failed = fail_errno(events);
+  unwatch(watch);
+  return failed;
+}
+
+void CgroupTree::unwatch(const Watch& watch) const {
+  for (const int descriptor : {watch.directory, watch.events})
+    if (descriptor >= 0)
+      (void)::inotify_rm_watch(inotify_.get(), descriptor);  // EINVAL: the kernel was first
 }
 
 Result<void> CgroupTree::read_below(DIR* listing, std::string path, int depth,
@@ -194,10 +216,13 @@ Result<void> CgroupTree::read_below(DIR* listing, std::string path, int depth,
   if (::statx(directory, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &facts) != 0)
     return fail_errno("statx");
   if (!watched_.contains(facts.stx_ino)) {
-    const auto watched = watch(directory);
-    if (!watched && watched.error().kind == ErrorKind::gone) return watched;
+    const auto watched = watched_.size() < watched_at_most_
+                             ? watch(directory)
+                             : Result<Watch>(fail_errno("watch", ENOSPC));
+    if (!watched && watched.error().kind == ErrorKind::gone)
+      return std::unexpected(watched.error());
     if (watched)
-      watched_.insert(facts.stx_ino);
+      watched_[facts.stx_ino] = *watched;
     else
       ++unwatched;
   }
@@ -227,6 +252,7 @@ Result<void> CgroupTree::read_below(DIR* listing, std::string path, int depth,
 
 Result<std::vector<Cgroup>> CgroupTree::read() {
   unwatched = unread = 0;
+  watched_at_most_ = allowed_watches() / kWatchesOfACgroup;
   std::vector<Cgroup> found;
   const Directory root(::opendir(root_.c_str()));
   if (!root) return fail_errno(root_);
@@ -234,8 +260,11 @@ Result<std::vector<Cgroup>> CgroupTree::read() {
     return with_context(root_, done.error());
   std::set<std::uint64_t> present;
   for (const Cgroup& cgroup : found) present.insert(cgroup.id);
-  // The kernel itself removes the watches of a directory that is removed.
-  std::erase_if(watched_, [&](std::uint64_t inode) { return !present.contains(inode); });
+  std::erase_if(watched_, [&](const auto& entry) {
+    if (present.contains(entry.first)) return false;
+    unwatch(entry.second);
+    return true;
+  });
   return found;
 }
 

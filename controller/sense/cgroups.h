@@ -4,7 +4,7 @@
 #include <dirent.h>
 
 #include <cstdint>
-#include <set>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,7 +58,9 @@ Result<std::string> find_cgroup2_mount();
 /// Reads a cgroup v2 tree and knows by inotify(7) when it changed.
 class CgroupTree {
  public:
-  static Result<CgroupTree> open(std::string root);
+  /// `watch_limit`: the file that says how many watches a user may have (inotify(7)).
+  static Result<CgroupTree> open(std::string root,
+                                 std::string watch_limit = "/proc/sys/fs/inotify/max_user_watches");
 
   /// All directories, parents before children, but those below `unread`. New ones get a watch
   /// before they are listed, so nothing is missed in between. Walks by open directories: names may
@@ -73,21 +75,31 @@ class CgroupTree {
   /// For epoll.
   int fd() const { return inotify_.get(); }
 
-  /// Directories without a watch, since fs.inotify.max_user_watches is used up: changes in them
-  /// are seen at the next full scan only.
+  /// Directories without a watch, since a tenth of fs.inotify.max_user_watches is used up, which is
+  /// also for the other daemons of root: changes in them are seen at the next full scan only.
   std::uint64_t unwatched = 0;
   /// Directories that were refused or lie too deep: left out, with all below them.
   std::uint64_t unread = 0;
 
  private:
-  CgroupTree(std::string root, UniqueFd inotify)
-      : root_(std::move(root)), inotify_(std::move(inotify)) {}
-  Result<void> watch(int directory);
+  /// Its watch descriptors. The kernel ends neither watch when a cgroup is removed (kernfs leaves
+  /// i_nlink alone, see dentry_unlink_inode()).
+  struct Watch {
+    int directory = -1, events = -1;
+  };
+  CgroupTree(std::string root, std::string watch_limit, UniqueFd inotify)
+      : root_(std::move(root)),
+        watch_limit_(std::move(watch_limit)),
+        inotify_(std::move(inotify)) {}
+  Result<Watch> watch(int directory) const;
+  void unwatch(const Watch& watch) const;
+  std::size_t allowed_watches() const;
   Result<void> read_below(DIR* listing, std::string path, int depth, std::vector<Cgroup>& found);
 
-  std::string root_;
+  std::string root_, watch_limit_;
   UniqueFd inotify_;
-  std::set<std::uint64_t> watched_;  ///< inodes
+  std::map<std::uint64_t, Watch> watched_;  ///< by inode
+  std::size_t watched_at_most_ = 0;         ///< cgroups, as of this reading
 };
 
 }  // namespace ankus

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "fake/temp_tree.h"
 
 namespace ankus {
@@ -175,6 +177,32 @@ TEST_F(CgroupTreeTest, WhatLiesTooDeepIsCountedAndHidesNothingElse) {
   EXPECT_EQ(found->size(), 34u) << "the root, 32 levels, and the service";
   EXPECT_THAT(found->back().processes, ElementsAre(30));
   EXPECT_EQ(cgroups.unread, 1u);
+}
+
+/// Watches of an inotify fd, as the kernel counts them.
+std::size_t watches_of(int inotify) {
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(inotify));
+  std::size_t count = 0;
+  for (std::string line; std::getline(info, line);) count += line.starts_with("inotify wd:");
+  return count;
+}
+
+TEST_F(CgroupTreeTest, TakesATenthOfTheWatchesAndCountsTheRest) {
+  tree.file("limit", "200\n");
+  for (int i = 0; i < 30; ++i)
+    tree.file("tree/c" + std::to_string(i) + "/cgroup.events", "populated 0\n");
+  auto limited = std::move(CgroupTree::open(tree.root + "/tree", tree.root + "/limit").value());
+  ASSERT_TRUE(limited.read());
+  EXPECT_LE(watches_of(limited.fd()), 20u);
+  EXPECT_EQ(limited.unwatched, 21u) << "ten of 31 have two watches each";
+  for (int i = 0; i < 25; ++i) tree.remove("tree/c" + std::to_string(i));
+  ASSERT_TRUE(limited.read());
+  ASSERT_TRUE(limited.read());
+  EXPECT_EQ(limited.unwatched, 0u) << "what is gone makes room";
+  tree.file("limit", "400\n");
+  for (int i = 30; i < 43; ++i) tree.directory("tree/c" + std::to_string(i));
+  ASSERT_TRUE(limited.read());
+  EXPECT_EQ(limited.unwatched, 0u) << "a raised limit is seen";
 }
 
 TEST_F(CgroupTreeTest, WithoutItsRootItSaysSo) {

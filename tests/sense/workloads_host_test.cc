@@ -258,6 +258,24 @@ TEST_F(WorkloadsOnThisHost, NewsThatFoundNoRoomIsAnOverrunAndTheNextScanFindsAll
   EXPECT_EQ(scan(*inventory, *links).size(), std::size_t{kVeths} + 1);
 }
 
+TEST_F(WorkloadsOnThisHost, ACgroupThatEndsLeavesNoWatchBehind) {
+  auto tree = CgroupTree::open(roots_.cgroup);
+  ASSERT_TRUE(tree && tree->read());
+  const auto watches = [&] {
+    std::ifstream info("/proc/self/fdinfo/" + std::to_string(tree->fd()));
+    std::size_t count = 0;
+    for (std::string line; std::getline(info, line);) count += line.starts_with("inotify wd:");
+    return count;
+  };
+  const std::size_t before = watches();
+  std::filesystem::create_directory(roots_.cgroup + "/short-lived");
+  ASSERT_TRUE(tree->read());
+  EXPECT_EQ(watches(), before + 2);
+  std::filesystem::remove(roots_.cgroup + "/short-lived");
+  ASSERT_TRUE(tree->read());
+  EXPECT_EQ(watches(), before) << "kernfs ends no watch by itself";
+}
+
 TEST_F(WorkloadsOnThisHost, AnOpenTapIsAVm) {
   const InNamespace there(kHostSide);
   const UniqueFd tap(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
