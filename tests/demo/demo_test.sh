@@ -62,6 +62,11 @@ claim "all 8 elephants are found" holds '.detected | .true_elephants == 8 and .e
 claim "no mouse is called an elephant" holds '.detected.false_elephants == 0'
 claim "the good policy is not called harmful" holds '.verdicts.good_policy | . == "helped" or . == "no_effect" or . == "inconclusive"'
 claim "the rollback is identical" holds '.rollback_identical == true'
+if holds '.rps_refused == null'; then
+  claim "RPS was in force, as the kernel says, before it was undone" holds '.rps_applied > 0 and .rps_applied == .rps_actions'
+else
+  echo "     RPS is not judged: $(jq -r .rps_refused "$work/demo.json")"
+fi
 claim "workloads carry their runtime's names" holds '[.workloads[].name] | sort == ["backup", "batch", "db", "web"]'
 claim "who runs elephants is not light, who does not is" holds \
   '[.workloads[] | (.weight == "light") == (.name == "web" or .name == "db")] | all'
