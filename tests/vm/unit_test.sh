@@ -1,18 +1,25 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The unit under a real systemd: what docs/operating.md promises of start, sandbox, restart, death and
-# stop, and of the systemd timer that is the dead man's switch. One boot.
-# Usage: unit_test.sh BUILD [OPTION of run...]; in the guest it calls itself, to install and judge.
+# stop, and of the systemd timer that is the dead man's switch. One boot; with "steering" another, for that alone.
+# Usage: unit_test.sh BUILD [steering] [OPTION of run...]; in the guest it calls itself, to install and judge.
 set -uo pipefail
 export LC_ALL=C.UTF-8 LANGUAGE=
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 build=$(cd "${1:?the build directory}" && pwd) || exit 2
 shift
+part=life
+[[ ${1-} != steering ]] || { part=steering && shift; }
 if [[ ${ANKUS_VM-} != 1 ]]; then
   [[ -x /lib/systemd/systemd ]] || { echo "skipped: no systemd on this machine"; exit 77; }
   # The daemon comes with its symbols, and the guest's disk is memory.
-  exec "$here/run" --systemd --nic vmxnet3 --mem 1536 --timeout 3000 "$@" -- "$here/unit_test.sh" "$build"
+  machine=(--systemd --mem 1536 --nic vmxnet3 --timeout 3000)
+  if [[ $part == steering ]]; then
+    machine+=(--smp 4 --timeout 900)
+    ! "$here/run" --nic igb --fetch >/dev/null 2>&1 || machine+=(--nic igb)
+  fi
+  exec "$here/run" "${machine[@]}" "$@" -- "$here/unit_test.sh" "$build" ${part/life/}
 fi
 
 # Never on the machine itself: in the guest all of / is an overlay that goes with it.
@@ -92,6 +99,21 @@ policies=/etc/ankus/policies.d
 install -m 644 "$root/policies/mice-first.toml" $policies/10-mice-first.toml
 printf '%s\n' '[link.uplink]' 'rate = "200 Mbit"' >$policies/20-link.toml
 chmod 644 $policies/*
+switch='ankus-rollback'
+finish() {
+  [[ $failures -gt 0 ]] || exit 0
+  printf '%s claims failed; the words of the daemon and of the switch:\n' "$failures"
+  journalctl -q --no-pager -o cat -u ankusd.service -u $switch.service -u $switch.timer | tail -n 60
+  exit 1
+}
+if [[ $part == steering ]]; then
+  systemctl start ankusd.service
+  claim "it answers on its socket" eventually answers
+  # shellcheck source=tests/vm/unit_steering.sh
+  . "$here/unit_steering.sh"
+  finish
+fi
+
 # A probe that starts with the daemon, in its sandbox.
 mkdir -p /run/systemd/system/ankusd.service.d /opt/ankus-test
 cat >/opt/ankus-test/probe <<'TEXT'
@@ -225,7 +247,6 @@ claim "... and the pins" not test -e /sys/fs/bpf/ankus
 
 # --- the dead man's switch
 
-switch='ankus-rollback'
 is_over() { is_as "$untouched" >/dev/null && ! is_active $switch.timer && ! is_active $switch.service; }
 state() { status .state.name; }
 systemctl start ankusd.service
@@ -280,8 +301,4 @@ claim "... and undoes it without the daemon" eventually not lab_tuned
 claim "the switch of the host is let alone" is_active $switch.timer
 ankusctl rollback --all >/dev/null
 
-[[ $failures -eq 0 ]] || {
-  printf '%s claims failed; the words of the daemon and of the switch:\n' "$failures"
-  journalctl -q --no-pager -o cat -u ankusd.service -u $switch.service -u $switch.timer | tail -n 60
-  exit 1
-}
+finish
