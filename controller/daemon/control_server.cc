@@ -278,6 +278,10 @@ struct ControlServer::State {
 
   Reply answer(Exchange& exchange) const {
     if (exchange.received > options.body_limit) return too_large(options.body_limit);
+    const api::Route& route = api::route_of(exchange.request.verb);
+    if (route.method == "POST" && !exchange.request.query.empty())
+      return error_reply(400, "bad_request",
+                         "a POST has its fields in the body, as JSON, not behind a '?'");
     if (!trim(exchange.body).empty()) {
       bool too_deep = false;
       const auto looks = [&](int depth, json::parse_event_t, json&) {
@@ -291,8 +295,7 @@ struct ControlServer::State {
         return error_reply(400, "bad_request", "the request's body is not JSON");
       if (!exchange.request.body.is_object())
         return error_reply(400, "bad_request", "the request's body is not a JSON object {...}");
-      if (const auto wrong =
-              wrong_field(exchange.request.body, api::route_of(exchange.request.verb)))
+      if (const auto wrong = wrong_field(exchange.request.body, route))
         return error_reply(400, "bad_request", *wrong);
     }
     return handler(exchange.request);

@@ -174,16 +174,17 @@ class ControlServerTest : public ::testing::Test {
 
 TEST_F(ControlServerTest, GivesTheHandlerAWholeRequestAndSendsItsReply) {
   start();
-  const Client client = talk(post("/v1/apply?dry=no%20way", R"({"confirm_within_ms":60000})"));
+  const Client client = talk(post("/v1/apply", R"({"confirm_within_ms":60000})"));
   EXPECT_EQ(client.status(), 200);
   EXPECT_EQ(client.body(), (json{{"state", "fine"}}));
   EXPECT_THAT(client.received, HasSubstr("Ankus-Api: 1\r\n"));
   ASSERT_EQ(requests.size(), 1u);
   EXPECT_EQ(requests[0].verb, api::Verb::apply);
   EXPECT_EQ(requests[0].body, (json{{"confirm_within_ms", 60000}}));
-  EXPECT_EQ(requests[0].query.at("dry"), "no way");
   EXPECT_EQ(requests[0].caller.uid, ::getuid());
   EXPECT_EQ(requests[0].caller.pid, ::getpid());
+  EXPECT_EQ(talk(get("/v1/history?limit=no%20way")).status(), 200);
+  EXPECT_EQ(requests.at(1).query.at("limit"), "no way");
 }
 
 TEST_F(ControlServerTest, EveryRouteReachesItsVerb) {
@@ -303,6 +304,7 @@ TEST_F(ControlServerTest, RefusesFieldsThatTheRouteDoesNotKnow) {
     if (route.method != "POST") continue;
     EXPECT_EQ(talk(post(std::string(route.path), R"({"nonsense":1})")).status(), 400) << route.path;
   }
+  EXPECT_EQ(talk(post("/v1/apply?confirm_within_ms=20000", "{}")).status(), 400);
   EXPECT_TRUE(requests.empty());
 }
 
