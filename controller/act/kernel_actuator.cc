@@ -101,7 +101,7 @@ Result<KernelActuator> KernelActuator::open(KernelHandles handles) {
   auto ethtool = Ethtool::open();
   if (!ethtool) return std::unexpected(ethtool.error());
   handles.ethtool = std::make_shared<Ethtool>(std::move(*ethtool));
-  handles.irq_numbers = std::make_shared<IrqNumbers>();
+  handles.irqs = std::make_shared<IrqMemory>();
   return KernelActuator(std::move(*socket), std::move(handles));
 }
 

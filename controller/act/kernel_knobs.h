@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,8 +21,10 @@
 /// what a plan, an undo or a dry run is.
 namespace ankus {
 
-/// Where interrupts were found last: to be looked at first.
-using IrqNumbers = std::map<knob::IrqAffinity, DeviceIrq>;
+struct IrqMemory {
+  std::map<knob::IrqAffinity, DeviceIrq> numbers;  ///< where found last: to be looked at first
+  std::map<std::uint32_t, std::string> lists;      ///< by number, as read or written last
+};
 
 /// What the daemon lends to the knobs. Without programs (`ankusd --rollback`) classifiers can be
 /// read and taken off, not put on.
@@ -35,9 +38,11 @@ struct KernelHandles {
   Procfs procfs;
   std::string cgroup = "/sys/fs/cgroup";  ///< "" is: no cgroup v2 on this host
   Irqbalance irqbalance;
-  std::shared_ptr<IrqNumbers> irq_numbers;  ///< made by the actuator
+  std::shared_ptr<IrqMemory> irqs;  ///< made by the actuator
   /// A person says so of all but the caller's: what was set on their devices is gone with them.
   bool other_namespaces_gone = false;
+  /// What to wait with while an interrupt moves; empty: a few milliseconds.
+  std::function<void()> while_irqs_settle;
 };
 
 /// One reading of the kernel: dumps are made once for each device and kept while this lives.

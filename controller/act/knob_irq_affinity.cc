@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <ranges>
+#include <thread>
 
 #include "act/kernel_knobs.h"
+#include "base/text.h"
 #include "kernel/irq.h"
 
 namespace ankus {
@@ -13,8 +15,8 @@ namespace {
 Result<std::uint32_t> number_of(const knob::IrqAffinity& knob, const KernelHandles& handles) {
   const std::string device = name_now(knob.device);
   // Each of many knobs would look at all of the device's vectors, three times for one plan.
-  const auto known = handles.irq_numbers->find(knob);
-  if (known != handles.irq_numbers->end() && handles.sysfs.has_irq(device, known->second))
+  const auto known = handles.irqs->numbers.find(knob);
+  if (known != handles.irqs->numbers.end() && handles.sysfs.has_irq(device, known->second))
     return known->second.number;
   const auto vectors = handles.sysfs.device_vectors(device);
   if (!vectors) return with_context(to_text(knob), vectors.error());
@@ -25,8 +27,8 @@ Result<std::uint32_t> number_of(const knob::IrqAffinity& knob, const KernelHandl
                               &DeviceIrq::name);
   if (found != vectors->irqs.end()) {
     for (const DeviceIrq& irq : vectors->irqs | std::views::reverse)  // of one name the first
-      handles.irq_numbers->insert_or_assign({knob.device, irq.name}, irq);
-    handles.irq_numbers->insert_or_assign(knob, *found);
+      handles.irqs->numbers.insert_or_assign({knob.device, irq.name}, irq);
+    handles.irqs->numbers.insert_or_assign(knob, *found);
     return found->number;
   }
   // A vector keeps its CPUs while nobody has requested it (irq_setup_affinity() in
@@ -41,6 +43,25 @@ Result<std::uint32_t> number_of(const knob::IrqAffinity& knob, const KernelHandl
 /// (kernel/irq/migration.c), so it says nothing of a write.
 std::string file_of(std::uint32_t number, const KernelHandles& handles) {
   return handles.procfs.root + "/irq/" + std::to_string(number) + "/smp_affinity_list";
+}
+
+/// While an interrupt moves, the file shows the former CPUs for a moment: the kernel forgets what
+/// is pending before it sets it (irq_move_masked_irq() in kernel/irq/migration.c). So what is news
+/// is believed when it is read twice.
+Result<std::string> settled_list(std::uint32_t number, const KernelHandles& handles) {
+  constexpr int kMostReadings = 5;
+  std::string& last = handles.irqs->lists[number];
+  for (int reading = 1;; ++reading) {
+    const auto text = read_file_head(file_of(number, handles));
+    if (!text || trim(*text) == last) return text;
+    const bool is_first = last.empty();
+    last = trim(*text);
+    if (is_first || reading == kMostReadings) return text;
+    if (handles.while_irqs_settle)
+      handles.while_irqs_settle();
+    else
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
 }
 
 /// EIO until 6.7. Later the file is read-only, and EPERM for who may open it all the same:
@@ -79,7 +100,7 @@ Result<Setting> read_knob(const knob::IrqAffinity& knob, KernelView& view) {
   const KernelHandles& handles = view.handles();
   const auto number = number_of(knob, handles);
   if (!number) return std::unexpected(number.error());
-  const auto text = read_file_head(file_of(*number, handles));
+  const auto text = settled_list(*number, handles);
   if (!text) return with_context(to_text(knob), text.error());
   auto cpus = cpu_list_from_text(*text);
   if (!cpus) return with_context(to_text(knob), cpus.error());
@@ -97,6 +118,7 @@ Result<Step> step_of(const knob::IrqAffinity& knob, const Setting& before, const
     if (!number) return std::unexpected(number.error());
     const std::string path = file_of(*number, *handles);
     auto written = write_setting_file(path, list);
+    if (written) handles->irqs->lists[*number] = list;
     // Where interrupts are remapped. Elsewhere the kernel takes any mask, finds out at the next
     // interrupt, and leaves it where it was: drift.
     if (!written && written.error().err == ENOSPC)

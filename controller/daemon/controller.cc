@@ -429,6 +429,8 @@ void Controller::tend_pins() {
   } else if (held && !classified_devices(*held).empty()) {
     if (auto done = parts_.observer.persist(); !done)
       log("the sensors would not outlive the daemon: " + done.error().text);
+    else
+      remove_pins_of_other_versions(parts_.options.bpf_dir);
   } else if (held && controls && !keeps_all_runs(*controls)) {
     unpin_all(sensor_pins(parts_.options.bpf_dir));  // nobody's packets need a class
   }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <vector>
 
 #include "bpf/wire.h"
 #include "kernel/bpf.h"
@@ -25,13 +26,28 @@ void unpin_classifiers_of_gone_devices(const std::string& directory) {
   (void)rmdir(directory.c_str());
 }
 
+/// Maps of any version of ours but `kept`.
+void unpin_maps(const std::string& bpf_dir, const std::string& kept) {
+  std::vector<std::string> versions;
+  std::error_code error;  // there may be none
+  for (const auto& entry : std::filesystem::directory_iterator(bpf_dir, error))
+    if (const std::string name = entry.path().filename();
+        name.starts_with("maps-v") && entry.path() != kept)
+      versions.push_back(entry.path());
+  for (const std::string& version : versions) unpin_all(version);
+}
+
 }  // namespace
+
+void remove_pins_of_other_versions(const std::string& bpf_dir) {
+  std::string ours = map_pin_path(bpf_dir, "");
+  ours.pop_back();
+  unpin_maps(bpf_dir, ours);
+}
 
 void remove_pins(const std::string& bpf_dir) {
   unpin_all(sensor_pins(bpf_dir));
-  std::string maps = map_pin_path(bpf_dir, "");
-  maps.pop_back();
-  unpin_all(maps);
+  unpin_maps(bpf_dir, "");
   unpin_classifiers_of_gone_devices(bpf_dir + "/classifiers");
   (void)rmdir(bpf_dir.c_str());  // stays if somebody keeps something of theirs there
 }

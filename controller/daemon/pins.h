@@ -9,4 +9,7 @@ namespace ankus {
 /// uses them. For when nothing is held any more: classifiers are knobs and have gone before.
 void remove_pins(const std::string& bpf_dir);
 
+/// Maps that a former version has pinned feed nobody once ours are in use: some 20 MB.
+void remove_pins_of_other_versions(const std::string& bpf_dir);
+
 }  // namespace ankus

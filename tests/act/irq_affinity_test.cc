@@ -68,6 +68,24 @@ class IrqAffinityTest : public ::testing::Test {
       {.sysfs = {.root = tree.root}, .procfs = {.root = tree.root}, .cgroup = {}}));
 };
 
+TEST_F(IrqAffinityTest, AFormerListThatShowsWhileAnInterruptMovesIsNotBelieved) {
+  const auto shows = [&](const char* cpus) { tree.file("irq/41/smp_affinity_list", cpus); };
+  int pauses = 0;
+  auto patient = KernelActuator::open({.sysfs = {.root = tree.root},
+                                       .procfs = {.root = tree.root},
+                                       .cgroup = {},
+                                       .while_irqs_settle = [&] { ++pauses, shows("2\n"); }});
+  const Knob irq = knob::IrqAffinity{device, "lo-rx-1"};
+  const auto read = [&] { return to_text(*patient->read({&irq, 1})[0]); };
+  EXPECT_EQ(read(), to_text(Setting(CpuSet{{3}})));
+  EXPECT_EQ(pauses, 0) << "nothing is known that it differs from";
+  shows("2\n");
+  EXPECT_EQ(read(), to_text(Setting(CpuSet{{2}})));
+  EXPECT_EQ(pauses, 1);
+  shows("3\n");
+  EXPECT_EQ(read(), to_text(Setting(CpuSet{{2}})));
+}
+
 TEST_F(IrqAffinityTest, OfALinkThatIsDownAreStillHeldAndGivenBackOnceItIsUp) {
   apply("lo-rx-1", {{2}});
   ASSERT_EQ(cpus_of(41), "2");

@@ -387,6 +387,17 @@ TEST_F(Daemon, DeathChangesNothingAndASuccessorAdopts) {
   EXPECT_GT(class_bytes("11"), then + 2'000'000) << "still classed after a stop";
 }
 
+TEST_F(Daemon, WhatAFormerVersionPinnedGoes) {
+  const std::string former = host_->lab().pin_dir() + "/maps-v1";
+  const CommandResult pinned = run("mkdir -p " + former + " && bpftool map create " + former +
+                                   "/ankus_flows type array key 4 value 4 entries 1 name former");
+  ASSERT_EQ(pinned.code, 0) << pinned.output;
+  const Process daemon = applied();
+  EXPECT_NE(access(former.c_str(), F_OK), 0);
+  succeed("rollback --all");
+  expect_undone();
+}
+
 TEST_F(Daemon, RollsBackWithoutADaemon) {
   applied().kill_now();
   const CommandResult undone = run(host_->ankusd("--rollback"));

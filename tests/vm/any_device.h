@@ -28,7 +28,7 @@ class AsNetworkDevice {
 /// The knob of an interrupt of something that is no network device, so that no netlink is asked.
 inline Result<void> write_irq(const Sysfs& sysfs, const std::string& device, const std::string& irq,
                               const CpuSet& before, const CpuSet& after) {
-  const KernelHandles handles{.sysfs = sysfs, .irq_numbers = std::make_shared<IrqNumbers>()};
+  const KernelHandles handles{.sysfs = sysfs, .irqs = std::make_shared<IrqMemory>()};
   const auto step = step_of(knob::IrqAffinity{{.name = device}, irq}, before, after, handles);
   if (!step) return std::unexpected(step.error());
   return std::get<std::function<Result<void>()>>(*step)();
