@@ -4,7 +4,10 @@
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <fstream>
+
+#include "base/text.h"
 
 namespace ankus {
 namespace {
@@ -31,25 +34,23 @@ Check check_device_programs(const Host& host) {
           ""};
 }
 
-Check check_conntrack(const Observer& observer) {
-  for (const SensorState& sensor : observer.sensors()) {
-    if (sensor.name != "conntrack") continue;
-    if (sensor.state != SensorState::State::on)
-      return {"conntrack", State::warn,
-              "not watched: " + sensor.detail + "; owners behind a bridge and NAT stay unknown",
-              "modprobe nf_conntrack (Ankus looks again every few seconds)"};
-    if (!observer.conntrack_seen())
-      return {"conntrack", State::warn,
-              "watched, but no packet has met it: no nftables or iptables rule of this namespace "
-              "uses conntrack. Devices tell the owners",
-              ""};
-    return {"conntrack", State::ok, sensor.detail, ""};
-  }
-  return {"conntrack", State::off, "no such sensor", ""};
+Check check_conntrack(const Findings& findings) {
+  const auto& sensor = findings.conntrack;
+  if (!sensor) return {"conntrack", State::off, "no such sensor", ""};
+  if (sensor->state != SensorState::State::on)
+    return {"conntrack", State::warn,
+            "not watched: " + sensor->detail + "; owners behind a bridge and NAT stay unknown",
+            "modprobe nf_conntrack (Ankus looks again every few seconds)"};
+  if (!findings.conntrack_seen)
+    return {"conntrack", State::warn,
+            "watched, but no packet has met it: no nftables or iptables rule of this namespace "
+            "uses conntrack. Devices tell the owners",
+            ""};
+  return {"conntrack", State::ok, sensor->detail, ""};
 }
 
-Check check_accounting() {
-  if (conntrack_accounts())
+Check check_accounting(bool accounts) {
+  if (accounts)
     return {"accounting", State::ok, "conntrack counts bytes itself; Ankus shows its counters", ""};
   return {"accounting", State::ok,
           "net.netfilter.nf_conntrack_acct is 0: Ankus counts by itself from the packet at which "
@@ -71,20 +72,20 @@ Check check_ifb(const Host& host) {
   return {"ifb", State::warn, "this kernel has no ifb devices: [link] download cannot be used", ""};
 }
 
-Check check_bpffs(const Options& options) {
-  const std::string parent = options.bpf_dir.substr(0, options.bpf_dir.rfind('/'));
-  struct statfs info{};
-  if (statfs(options.bpf_dir.c_str(), &info) != 0 && statfs(parent.c_str(), &info) != 0)
-    return {"bpffs", State::fail,
-            parent + " is not there: classifiers could not outlive the daemon, so none is attached",
-            "mount -t bpf bpf " + parent};
-  if (info.f_type != BPF_FS_MAGIC)
-    return {"bpffs", State::fail,
-            parent +
-                " is not a BPF file system: classifiers could not outlive the daemon, so none is "
-                "attached",
-            "mount -t bpf bpf " + parent};
-  return {"bpffs", State::ok, options.bpf_dir, ""};
+std::string parent_of(const std::string& directory) {
+  return directory.substr(0, directory.rfind('/'));
+}
+
+Check check_bpffs(const Findings& findings) {
+  if (findings.bpf_dir_is == Findings::BpfDir::on_bpffs)
+    return {"bpffs", State::ok, findings.bpf_dir, ""};
+  const std::string parent = parent_of(findings.bpf_dir);
+  return {"bpffs", State::fail,
+          parent +
+              (findings.bpf_dir_is == Findings::BpfDir::missing ? " is not there"
+                                                                : " is not a BPF file system") +
+              ": classifiers could not outlive the daemon, so none is attached",
+          "mount -t bpf bpf " + parent};
 }
 
 Check check_link(const Link& link) {
@@ -111,8 +112,36 @@ Check check_link(const Link& link) {
   return {name, State::ok, text, ""};
 }
 
-Check check_journal(Journal& journal) {
-  if (const auto problem = journal.history_problem())
+std::string text_of(const DeviceProgram& program) {
+  return program.hook + " " + (program.name.empty() ? "a program without a name" : program.name) +
+         " (id " + std::to_string(program.id) + ")";
+}
+
+std::vector<Check> check_programs(const Findings& findings) {
+  std::vector<Check> checks;
+  if (!findings.programs_of_others)
+    checks.push_back({"programs", State::warn,
+                      "whose BPF programs the devices' packets pass cannot be told: " +
+                          findings.programs_of_others.error().text,
+                      ""});
+  else
+    for (const auto& [ifindex, programs] : *findings.programs_of_others) {
+      const auto link = std::ranges::find(findings.links, ifindex,
+                                          [](const Link& l) { return l.device.ifindex; });
+      if (link == findings.links.end() || programs.empty()) continue;
+      std::vector<std::string> texts;
+      for (const DeviceProgram& program : programs) texts.push_back(text_of(program));
+      checks.push_back({"programs on " + link->device.name, State::ok,
+                        "others': " + join(texts, ", ") +
+                            ". Ankus leaves them alone; packets that they drop or redirect before "
+                            "Ankus' own are not counted",
+                        ""});
+    }
+  return checks;
+}
+
+Check check_history(const std::optional<std::string>& problem) {
+  if (problem)
     return {"history", State::warn,
             *problem + "; undo does not need it, new actions do unless the policy says otherwise",
             "make room, or set [audit] required = false"};
@@ -127,14 +156,39 @@ bool conntrack_accounts() {
   return file >> value && value == 1;
 }
 
-std::vector<Check> examine(const Options& options, const Observer& observer,
-                           const Snapshot& snapshot, Journal& journal) {
-  std::vector<Check> checks{check_kernel(snapshot.host),  check_device_programs(snapshot.host),
-                            check_conntrack(observer),    check_accounting(),
-                            check_shaping(snapshot.host), check_ifb(snapshot.host),
-                            check_bpffs(options)};
+Findings::BpfDir bpf_dir_is(const std::string& directory) {
+  struct statfs info{};
+  if (statfs(directory.c_str(), &info) != 0 && statfs(parent_of(directory).c_str(), &info) != 0)
+    return Findings::BpfDir::missing;
+  return info.f_type == BPF_FS_MAGIC ? Findings::BpfDir::on_bpffs : Findings::BpfDir::elsewhere;
+}
+
+Findings look_around(const Options& options, const Observer& observer, const Snapshot& snapshot,
+                     Journal& journal, std::vector<std::string> downgrades) {
+  std::vector<Link> uplinks;
+  std::ranges::copy_if(snapshot.links, std::back_inserter(uplinks), &Link::has_default_route);
+  Findings findings{.host = snapshot.host,
+                    .links = snapshot.links,
+                    .programs_of_others = observer.programs_of_others(uplinks),
+                    .conntrack_seen = observer.conntrack_seen(),
+                    .conntrack_accounts = conntrack_accounts(),
+                    .bpf_dir = options.bpf_dir,
+                    .bpf_dir_is = bpf_dir_is(options.bpf_dir),
+                    .history_problem = journal.history_problem(),
+                    .downgrades = std::move(downgrades)};
+  for (const SensorState& sensor : observer.sensors())
+    if (sensor.name == "conntrack") findings.conntrack = sensor;
+  return findings;
+}
+
+std::vector<Check> examine(const Findings& findings) {
+  std::vector<Check> checks{
+      check_kernel(findings.host),  check_device_programs(findings.host),
+      check_conntrack(findings),    check_accounting(findings.conntrack_accounts),
+      check_shaping(findings.host), check_ifb(findings.host),
+      check_bpffs(findings)};
   bool uplink = false;
-  for (const Link& link : snapshot.links)
+  for (const Link& link : findings.links)
     if (link.has_default_route) {
       uplink = true;
       checks.push_back(check_link(link));
@@ -143,8 +197,9 @@ std::vector<Check> examine(const Options& options, const Observer& observer,
     checks.push_back({"uplink", State::warn,
                       "no default route: device = \"uplink\" means no device",
                       "name the device in the policy"});
-  checks.push_back(check_journal(journal));
-  for (const std::string& line : observer.downgrades())
+  for (Check& check : check_programs(findings)) checks.push_back(std::move(check));
+  checks.push_back(check_history(findings.history_problem));
+  for (const std::string& line : findings.downgrades)
     checks.push_back({"downgrade", State::warn, line, ""});
   return checks;
 }

@@ -68,6 +68,9 @@ std::uint32_t one_in_for(const Snapshot& snapshot, nanoseconds length) {
   return std::bit_floor(static_cast<std::uint32_t>(one_in));
 }
 
+EffectProbe::EffectProbe(Observer& observer)
+    : observer_(&observer), kernel_lacks_(latency_downgrades(bpf::has_tracepoint)) {}
+
 Result<void> EffectProbe::open() {
   if (sensor_) return {};
   auto sensor =
@@ -216,11 +219,8 @@ Result<Look> EffectProbe::look(const Snapshot& snapshot, MonotonicTime now) {
 }
 
 std::vector<std::string> EffectProbe::downgrades() const {
-  std::vector<std::string> lines;
-  if (trouble_) lines.push_back(*trouble_);
-  if (sensor_)
-    for (const std::string& line : sensor_->downgrades()) lines.push_back(line);
-  return lines;
+  if (trouble_) return {*trouble_};
+  return sensor_ ? sensor_->downgrades() : kernel_lacks_;
 }
 
 }  // namespace ankus

@@ -20,7 +20,7 @@ class EffectProbe {
   /// verdict needs no latency of theirs.
   static constexpr std::uint32_t kHeavyOneIn = 64;
 
-  explicit EffectProbe(Observer& observer) : observer_(&observer) {}
+  explicit EffectProbe(Observer& observer);
 
   /// Opens a window of at most `length`; what was counted before is forgotten. Of so many packets
   /// one is measured, of all workloads alike; by default as a verdict needs it.
@@ -39,7 +39,7 @@ class EffectProbe {
   HostTotals host_totals(const Snapshot& snapshot);
   /// The last window, also after its end.
   const LatencyReading& latency();
-  /// What is measured less finely than it could be, or why nothing is.
+  /// What is measured less finely than it could be, or why nothing is; also before any window.
   std::vector<std::string> downgrades() const;
 
  private:
@@ -48,6 +48,7 @@ class EffectProbe {
   Result<void> read();
 
   Observer* observer_;
+  std::vector<std::string> kernel_lacks_;
   std::optional<LatencySensor> sensor_;
   std::optional<std::string> trouble_;
   std::optional<NetlinkSocket> socket_;

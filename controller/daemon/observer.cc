@@ -538,6 +538,14 @@ std::vector<std::string> Observer::downgrades() const {
   return lines;
 }
 
+Result<std::map<std::uint32_t, std::vector<DeviceProgram>>> Observer::programs_of_others(
+    std::span<const Link> devices) const {
+  std::set<std::uint32_t> ours = programs_->program_ids();
+  for (const std::string& pins : {sensor_pins(options_.pin_dir), options_.pin_dir + "/classifiers"})
+    ours.merge(programs_pinned_in(pins));
+  return ankus::programs_of_others(devices, ours);
+}
+
 std::vector<int> Observer::fds() const {
   std::vector<int> fds = inventory_->fds();
   fds.push_back(table_.events_fd());

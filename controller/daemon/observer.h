@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "policy/flow_rules.h"
 #include "sense/attachments.h"
 #include "sense/bucket_counts.h"
+#include "sense/device_programs.h"
 #include "sense/flow_table.h"
 #include "sense/links.h"
 #include "sense/queues.h"
@@ -67,6 +69,9 @@ class Observer {
   const Counters& counters() const { return counters_; }
   std::vector<SensorState> sensors() const;
   std::vector<std::string> downgrades() const;
+  /// By ifindex the BPF programs of others at these devices; read when asked.
+  Result<std::map<std::uint32_t, std::vector<DeviceProgram>>> programs_of_others(
+      std::span<const Link> devices) const;
   /// Totals of each workload, as of the last refresh.
   const std::map<WorkloadId, Usage>& usage() const { return usage_; }
   std::uint64_t netns_cookie() const { return netns_cookie_; }

@@ -105,9 +105,10 @@ Reply Requests::answer(const Request& request) {
     case Verb::history: return history(request);
     case Verb::explain: return explain(request.id);
     case Verb::doctor:
-      return {.body = doctor_report(parts_.observer.snapshot().host.kernel_release,
-                                    examine(parts_.options, parts_.observer,
-                                            parts_.controller.snapshot(), parts_.journal))};
+      return {.body = doctor_report(
+                  parts_.observer.snapshot().host.kernel_release,
+                  examine(look_around(parts_.options, parts_.observer, parts_.controller.snapshot(),
+                                      parts_.journal, downgrades())))};
     case Verb::metrics: {
       const auto held = parts_.journal.held();
       return {.text = report::metrics(parts_.controller.snapshot(), parts_.observer.counters(),
@@ -132,7 +133,7 @@ Reply Requests::answer(const Request& request) {
       Reply reply = done(parts_.controller.reload(by), "policies loaded");
       if (reply.status == 200) {
         reply.body["policies"] = report::policies(parts_.controller.policies().sources);
-        reply.body["downgrades"] = parts_.observer.downgrades();
+        reply.body["downgrades"] = downgrades();
       }
       return reply;
     }
@@ -156,6 +157,13 @@ Reply Requests::answer(const Request& request) {
   return error_reply(404, "not_found", "no such request");
 }
 
+/// Of all sensors, the one in windows too.
+std::vector<std::string> Requests::downgrades() {
+  std::vector<std::string> lines = parts_.observer.downgrades();
+  for (std::string& line : parts_.controller.probe().downgrades()) lines.push_back(std::move(line));
+  return lines;
+}
+
 json Requests::status() {
   json body{{"version", kVersion},
             {"pid", getpid()},
@@ -166,7 +174,7 @@ json Requests::status() {
             {"policies", report::policies(parts_.controller.policies().sources)},
             {"sensors", report::sensors(parts_.observer.sensors(), parts_.observer.flows().size(),
                                         parts_.observer.table().capacity())},
-            {"downgrades", parts_.observer.downgrades()},
+            {"downgrades", downgrades()},
             {"counters", report::counters(parts_.observer.counters())}};
   const bool accounting =
       std::ranges::any_of(parts_.observer.flows(), &Flow::conntracked) && conntrack_accounts();

@@ -31,6 +31,7 @@ class Requests {
 
  private:
   nlohmann::json status();
+  std::vector<std::string> downgrades();
   Reply plan(const Request& request);
   Reply apply(const Request& request);
   Reply rollback(const Request& request);

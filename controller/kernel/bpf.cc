@@ -50,6 +50,15 @@ struct LinkCreate {
   };
 };
 
+/// The part of union bpf_attr that BPF_PROG_QUERY reads and writes (the same header).
+struct ProgramQuery {
+  std::uint32_t target, attach_type, query_flags, attach_flags;
+  std::uint64_t program_ids;
+  std::uint32_t count, pad;
+  std::uint64_t program_attach_flags, link_ids, link_attach_flags, revision;
+};
+constexpr std::uint32_t kMostAtOneHook = 64;  // BPF_MPROG_MAX (include/linux/bpf_mprog.h)
+
 constexpr std::uint32_t kNetfilterAttach = 45;
 constexpr std::uint32_t kBefore = 1U << 3;  // BPF_F_BEFORE without a relative: at the head
 
@@ -97,6 +106,15 @@ std::map<std::string, int> Object::maps() const {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object_.get()) {
     if (!bpf_map__is_internal(map)) fds[bpf_map__name(map)] = bpf_map__fd(map);
+  }
+  return fds;
+}
+
+std::vector<int> Object::programs() const {
+  std::vector<int> fds;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object_.get()) {
+    if (bpf_program__fd(program) >= 0) fds.push_back(bpf_program__fd(program));
   }
   return fds;
 }
@@ -155,6 +173,32 @@ Result<std::uint32_t> program_id(int program) {
   if (const int error = bpf_obj_get_info_by_fd(program, &info, &length); error != 0)
     return fail_errno("read program", -error);
   return info.id;
+}
+
+Result<std::string> program_name(std::uint32_t program_id) {
+  const UniqueFd program(bpf_prog_get_fd_by_id(program_id));
+  if (!program) return fail_errno("open program");
+  bpf_prog_info info{};
+  std::uint32_t length = sizeof info;
+  if (const int error = bpf_obj_get_info_by_fd(program.get(), &info, &length); error != 0)
+    return fail_errno("read program", -error);
+  return std::string(info.name, strnlen(info.name, sizeof info.name));
+}
+
+Result<std::vector<std::uint32_t>> tcx_programs(std::uint32_t ifindex, TcxHook hook) {
+  std::vector<std::uint32_t> ids(kMostAtOneHook);
+  ProgramQuery query{};
+  query.target = ifindex;
+  query.attach_type = static_cast<std::uint32_t>(hook);
+  query.program_ids = reinterpret_cast<std::uint64_t>(ids.data());
+  query.count = kMostAtOneHook;
+  if (syscall(SYS_bpf, BPF_PROG_QUERY, &query, sizeof query) != 0) {
+    // EINVAL is a kernel without tcx; ENOENT is 6.6's word for nothing attached.
+    if (errno == EINVAL || errno == ENOENT) return std::vector<std::uint32_t>{};
+    return fail_errno("list the programs of a tcx hook");
+  }
+  ids.resize(std::min(query.count, kMostAtOneHook));
+  return ids;
 }
 
 Result<std::uint32_t> test_run(int program) {

@@ -32,6 +32,8 @@ class Object {
   int program(const std::string& name) const;
   int map(const std::string& name) const;
   std::map<std::string, int> maps() const;
+  /// The fds of all that were loaded.
+  std::vector<int> programs() const;
 
  private:
   Handle<bpf_object, bpf_object__close> object_;
@@ -56,6 +58,11 @@ struct LinkInfo {
 };
 Result<LinkInfo> link_info(int link);
 Result<std::uint32_t> program_id(int program);
+/// As its object's file calls it, cut to 15 bytes; "" if it has no name.
+Result<std::string> program_name(std::uint32_t program_id);
+/// The ids of all that hangs at a device's hook, in the packets' order; none where this kernel has
+/// no tcx.
+Result<std::vector<std::uint32_t>> tcx_programs(std::uint32_t ifindex, TcxHook hook);
 
 /// All that a BPF iterator over the elements of `map` writes (bpf_iter/bpf_sk_storage_map). It is
 /// read `at_once` bytes at a time: for so long the kernel visits elements without giving the CPU

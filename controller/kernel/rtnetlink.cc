@@ -41,6 +41,18 @@ void take_kind(RtLink& link, std::span<const std::byte> link_info) {
   }
 }
 
+/// IFLA_XDP_PROG_ID is left out of it: it repeats the only one of the three that there is.
+void take_xdp(RtLink& link, std::span<const std::byte> xdp) {
+  for (const NetlinkAttribute& attribute : attributes_in(xdp)) {
+    const char* where = attribute.type == IFLA_XDP_DRV_PROG_ID   ? "in the driver"
+                        : attribute.type == IFLA_XDP_SKB_PROG_ID ? "in the stack"
+                        : attribute.type == IFLA_XDP_HW_PROG_ID  ? "in the NIC"
+                                                                 : nullptr;
+    const auto id = value_in<std::uint32_t>(attribute.payload);
+    if (where != nullptr && id) link.xdp.push_back({.where = where, .program_id = *id});
+  }
+}
+
 /// RTA_MULTIPATH: rtnexthop headers, each with its own attributes.
 std::vector<std::uint32_t> ifindexes_of_hops(std::span<const std::byte> hops) {
   std::vector<std::uint32_t> ifindexes;
@@ -110,6 +122,7 @@ std::optional<RtLink> parse_link(std::span<const std::byte> message) {
       case IFLA_LINK: take(link.lower_ifindex, attribute.payload); break;
       case IFLA_LINK_NETNSID: take(link.lower_nsid, attribute.payload); break;
       case IFLA_LINKINFO: take_kind(link, attribute.payload); break;
+      case IFLA_XDP: take_xdp(link, attribute.payload); break;
       case IFLA_STATS64: take_statistics(link, attribute.payload); break;
       default: break;
     }

@@ -13,6 +13,12 @@
 
 namespace ankus {
 
+struct RtXdp {
+  std::string where;  ///< "in the driver", "in the stack", "in the NIC"
+  std::uint32_t program_id = 0;
+  bool operator==(const RtXdp&) const = default;
+};
+
 /// A device as RTM_GETLINK tells it (rtnetlink(7)).
 struct RtLink {
   std::uint32_t ifindex = 0;
@@ -31,6 +37,7 @@ struct RtLink {
   /// By the NIC, for want of room: rx_missed_errors and rx_fifo_errors (if_link.h). Drivers that
   /// count a packet in both count it twice here.
   std::uint64_t missed_packets = 0;
+  std::vector<RtXdp> xdp;
   bool operator==(const RtLink&) const = default;
 };
 

@@ -149,6 +149,14 @@ std::string sensor_pins(const std::string& bpf_dir) {
   return bpf_dir.empty() ? "" : bpf_dir + "/sensors";
 }
 
+std::set<std::uint32_t> programs_pinned_in(const std::string& directory) {
+  std::set<std::uint32_t> ids;
+  for (const std::string& name : entries(directory))
+    if (const auto link = bpf::open_pinned(directory + "/" + name))
+      if (const auto info = bpf::link_info(link->get())) ids.insert(info->program_id);
+  return ids;
+}
+
 void unpin_all(const std::string& directory) {
   for (const std::string& name : entries(directory)) (void)unlink((directory + "/" + name).c_str());
   (void)rmdir(directory.c_str());

@@ -59,6 +59,9 @@ class Attachments {
 /// Where the links are pinned; "" without a BPF directory.
 std::string sensor_pins(const std::string& bpf_dir);
 
+/// The programs that links pinned in `directory` run: an earlier daemon's, until it is our turn.
+std::set<std::uint32_t> programs_pinned_in(const std::string& directory);
+
 /// Unpins all links below `directory`: what they watched is unwatched once nobody holds an fd.
 void unpin_all(const std::string& directory);
 

@@ -44,6 +44,14 @@ constexpr std::array kProbes = {
           "the wait between send() and the first device is not measured"},
 };
 
+constexpr const char* kLacks = "this kernel has no tracepoint ";
+std::string not_measured(const Probe& probe) {
+  return std::string("latency is not measured: ") + kLacks + probe.tracepoint;
+}
+std::string measured_less(const Probe& probe) {
+  return std::string("latency: ") + probe.without + ", " + kLacks + probe.tracepoint;
+}
+
 constexpr std::uint32_t kLeastSampling = 16;  // 1 in 65,536
 constexpr double kWorthHalving = 0.8;         // of the cost before
 constexpr std::uint64_t kEnoughTimed = 64;    // events, to judge a halving by
@@ -106,6 +114,16 @@ SegmentLatency segment_of(const ankus_latency_key& key, const ankus_latency_row&
 
 }  // namespace
 
+std::vector<std::string> latency_downgrades(const std::function<bool(const std::string&)>& has) {
+  std::vector<std::string> lines;
+  for (const Probe& probe : kProbes) {
+    if (has(probe.tracepoint)) continue;
+    if (probe.without == nullptr) return {not_measured(probe)};
+    lines.push_back(measured_less(probe));
+  }
+  return lines;
+}
+
 static_assert(kLatencySegments == ANKUS_SEGMENTS);
 static_assert(kHistogramBuckets == ANKUS_HISTOGRAM_BUCKETS);
 static_assert(static_cast<int>(LatencySegment::out) == ANKUS_SEGMENT_OUT);
@@ -121,11 +139,9 @@ Result<LatencySensor> LatencySensor::open(const Programs& programs, const Option
       continue;
     }
     if (probe.without == nullptr)
-      return fail(ErrorKind::unsupported,
-                  std::string("latency: this kernel has no tracepoint ") + probe.tracepoint);
+      return fail(ErrorKind::unsupported, std::string(kLacks) + probe.tracepoint);
     missing.push_back(&probe);
-    sensor.downgrades_.push_back(std::string("latency: ") + probe.without +
-                                 ", this kernel has no tracepoint " + probe.tracepoint);
+    sensor.downgrades_.push_back(measured_less(probe));
   }
   std::size_t size = 0;
   const void* elf = latency__elf_bytes(&size);

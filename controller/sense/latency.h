@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,6 +14,10 @@
 #include "sense/programs.h"
 
 namespace ankus {
+
+/// What a sensor of latency lacks where a kernel has only the tracepoints that `has` says, a line
+/// each with the reason. Needs no window, and nothing loaded.
+std::vector<std::string> latency_downgrades(const std::function<bool(const std::string&)>& has);
 
 /// How long the host keeps its workloads' packets, measured at tracepoints for the length of a
 /// window (kernel side: bpf/latency.bpf.c). Between windows nothing is attached: always-on costs a

@@ -125,6 +125,14 @@ void Programs::load_conntrack() {
                        trampoline.error().text + "; " + link.error().text);
 }
 
+std::set<std::uint32_t> Programs::program_ids() const {
+  std::set<std::uint32_t> ids;
+  for (const bpf::Object& object : objects_)
+    for (const int program : object.programs())
+      if (const auto id = bpf::program_id(program)) ids.insert(*id);
+  return ids;
+}
+
 int Programs::map(const std::string& name) const {
   const auto it = maps_.find(name);
   return it != maps_.end() ? it->second : -1;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ class Programs {
   /// File descriptors, valid as long as this; -1 if not loaded.
   int map(const std::string& name) const;
   int program(const std::string& name) const;
+  /// The kernel's numbers of all programs of ours.
+  std::set<std::uint32_t> program_ids() const;
   /// All maps by name, for another object that shares them.
   const std::map<std::string, int>& maps() const { return maps_; }
 
