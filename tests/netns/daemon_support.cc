@@ -135,6 +135,17 @@ std::string DaemonLab::ankusctl(const std::string& arguments) const {
   return std::string(ANKUS_BINARY_DIR) + "/ankusctl --socket " + socket() + " " + arguments;
 }
 
+std::vector<std::string> DaemonLab::seeing_queues(const std::string& commands, Load load) const {
+  const std::string script = file("seeing-queues"), sys = file("sys");
+  const std::string stat = load == Load::seen ? "/proc/stat" : file("stat");
+  if (load == Load::hidden) std::ofstream(stat) << "cpu 0 0 0 0\n";
+  std::ofstream(script) << "mkdir -p " << sys << " && mount -t sysfs sysfs " << sys
+                        << " && mount --bind " << sys << "/class /sys/class && mount --bind " << sys
+                        << "/devices /sys/devices && mount --bind " << stat << " /proc/stat && "
+                        << commands << "\n";
+  return {"unshare", "--mount", "--propagation", "private", "sh", script};
+}
+
 Process DaemonLab::start(const std::string& options) const {
   std::istringstream in(ankusd(options));
   std::vector<std::string> command;

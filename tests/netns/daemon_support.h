@@ -65,6 +65,14 @@ class DaemonLab {
   std::string ankusd(const std::string& options = "") const;
   std::string ankusctl(const std::string& arguments) const;
 
+  /// What a daemon knows of this machine. Hidden: nothing of its CPUs, nor of the packets that they
+  /// drop.
+  enum class Load { hidden, seen };
+  /// Words that run shell commands where /sys/class/net lists the devices of the lab's host, as it
+  /// does where no test is: sysfs shows those of the namespace that mounted it.
+  std::vector<std::string> seeing_queues(const std::string& commands,
+                                         Load load = Load::hidden) const;
+
   /// Starts a daemon; back when it answers.
   Process start(const std::string& options = "") const;
   CommandResult ctl(const std::string& arguments) const { return run(ankusctl(arguments)); }

@@ -2,22 +2,26 @@
 // The daemon and its command line from end to end, on real kernels: what people are promised in
 // docs/operating.md.
 #include <bpf/bpf.h>
+#include <linux/ethtool.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <optional>
 #include <random>
 #include <regex>
 #include <sstream>
 #include <thread>
 
+#include "base/text.h"
 #include "base/version.h"
 #include "gmock/gmock.h"
 #include "netns/daemon_support.h"
@@ -100,35 +104,77 @@ std::size_t rows_of_members(const DaemonLab& host) {
   }));
 }
 
+/// What each SIOCETHTOOL of an strace does is in the line before it (preload/ethtool_commands.cc);
+/// one of which nothing is said counts as a write.
+class EthtoolCommands {
+ public:
+  bool is_write(const std::string& line) {
+    static const std::regex kCommand("^(\\d+) +write\\(-1, \"ethtool (0x[0-9a-f]+) "),
+        kIoctl("^(\\d+) +ioctl\\(\\d+, SIOCETHTOOL");
+    std::smatch match;
+    if (std::regex_search(line, match, kCommand))
+      said_[match[1]] = std::stoul(match[2], nullptr, 16);
+    if (!std::regex_search(line, match, kIoctl)) return false;
+    const auto said = said_.find(match[1]);
+    const bool writes = said == said_.end() || !reads(said->second);
+    if (said != said_.end()) said_.erase(said);
+    return writes;
+  }
+
+ private:
+  static bool reads(unsigned long command) {
+    constexpr std::array<unsigned long, 4> kReads{ETHTOOL_GDRVINFO, ETHTOOL_GRXRINGS, ETHTOOL_GRSSH,
+                                                  ETHTOOL_GLINKSETTINGS};
+    return std::ranges::find(kReads, command) != kReads.end();
+  }
+  std::map<std::string, unsigned long> said_;  ///< by process
+};
+
 /// The lines of an strace that change something of the host.
 std::vector<std::string> writes_in(const std::string& trace_file) {
   static const std::regex kWrites(
       "nlmsg_type=(RTM_(NEW|DEL|SET|CHANGE)[A-Z]*)"
       "|openat\\([^,]*, \"/(sys/(?!fs/bpf)|proc/sys|proc/irq)[^\"]*\", [A-Z_|]*O_(WRONLY|RDWR)"
-      "|BPF_OBJ_PIN");
+      "|BPF_OBJ_PIN"
+      "|sched_setaffinity\\(");
   std::vector<std::string> found;
   std::ifstream in(trace_file);
+  EthtoolCommands ethtool;
   for (std::string line; std::getline(in, line);)
-    if (std::regex_search(line, kWrites)) found.push_back(line);
+    if (ethtool.is_write(line) || std::regex_search(line, kWrites)) found.push_back(line);
   return found;
 }
 
+/// What strace needs to show all that writes_in() looks for.
+std::string strace(const std::string& trace_file) {
+  return "strace -f -E LD_PRELOAD=" ETHTOOL_COMMANDS
+         " -e trace=sendto,sendmsg,sendmmsg,write,openat,bpf,ioctl,sched_setaffinity -o " +
+         trace_file + " ";
+}
+
 TEST_F(Daemon, ADryRunChangesNothing) {
+  host_->write_policy(mice_first() +
+                      "\n[[rule]]\nname = \"receive on one CPU\"\n"
+                      "rps = { device = \"v-web\", cpus = \"0\" }\n");
   const std::string trace = host_->file("trace");
-  const std::string strace = "strace -f -e trace=sendto,sendmsg,write,openat,bpf -o " + trace + " ";
-  const CommandResult dry =
-      run(strace + host_->ankusd("--once --dry-run --observe 2s --mode enforce"));
+  const auto traced = [&](const std::string& options) {
+    return run(join(host_->seeing_queues(strace(trace) + host_->ankusd(options)), " "));
+  };
+  const CommandResult dry = traced("--once --dry-run --observe 2s --mode enforce");
   EXPECT_EQ(dry.code, 0) << dry.output;
   EXPECT_THAT(dry.output, HasSubstr("root qdisc of up0"));
   EXPECT_THAT(dry.output, HasSubstr("rule \"mice first\""));
+  EXPECT_THAT(dry.output, HasSubstr("rule \"receive on one CPU\""));
   EXPECT_THAT(dry.output, HasSubstr("Nothing was changed"));
   expect_undone();
   EXPECT_THAT(writes_in(trace), IsEmpty());
+  EXPECT_EQ(run("grep -c SIOCETHTOOL " + trace).code, 0) << "queues were looked at";
 
   // That the tracer sees a write when there is one:
-  const CommandResult wet = run(strace + host_->ankusd("--once --observe 1ms --mode enforce"));
+  const CommandResult wet = traced("--once --observe 1ms --mode enforce");
   EXPECT_EQ(wet.code, 0) << wet.output;
   EXPECT_THAT(writes_in(trace), Contains(HasSubstr("RTM_NEWQDISC")));
+  EXPECT_THAT(writes_in(trace), Contains(HasSubstr("rps_cpus")));
   EXPECT_NE(host_->snapshot(), before_);
 }
 
@@ -151,6 +197,25 @@ TEST_F(Daemon, ADryRunOfAnotherPolicyLeavesThePinnedMapsAlone) {
   const CommandResult undone = run(host_->ankusd("--rollback"));
   EXPECT_EQ(undone.code, 0) << undone.output;
   expect_undone();
+}
+
+TEST_F(Daemon, TheTracerSeesWritesThatALabCannotTakeFromTheDaemon) {
+  const std::string trace = host_->file("trace");
+  const auto writes_of = [&](const std::string& command) {
+    (void)run(strace(trace) + command);
+    return writes_in(trace);
+  };
+  EXPECT_THAT(writes_of("taskset -p -c 0 $$"), Contains(HasSubstr("sched_setaffinity")));
+  EXPECT_THAT(writes_of("ethtool -N v-web rx-flow-hash tcp4 sd"),
+              Contains(HasSubstr("SIOCETHTOOL")))
+      << "which veths refuse";
+  EXPECT_THAT(writes_of("ethtool -x v-web"), IsEmpty()) << "asks only";
+  EXPECT_EQ(run("grep -c SIOCETHTOOL " + trace).code, 0);
+
+  std::ofstream(trace) << "7 sendmmsg(3, [{msg_iov=[{iov_base=[{nlmsg_type=RTM_NEWQDISC,\n";
+  EXPECT_THAT(writes_in(trace), SizeIs(1));
+  std::ofstream(trace) << "7 ioctl(9, SIOCETHTOOL, 0x7ffd22136ca0) = 0\n";
+  EXPECT_THAT(writes_in(trace), SizeIs(1)) << "nobody said what it does";
 }
 
 TEST_F(Daemon, ADryRunOfAPolicyJudgesNoWorkload) {

@@ -56,22 +56,10 @@ class TrialsOnKernel : public testing::Test {
                   " --rate 50mbit --containers 'web:light backup:heavy'");
     before_ = host_->snapshot();
   }
-  /// A daemon whose /sys/class/net lists the devices of the lab's host, as they are where no test
-  /// is: sysfs shows those of the namespace that mounted it.
-  enum class Load { hidden, seen };
-  /// Hidden: what else runs on this machine must not keep the gate closed. But then nothing is
-  /// known of its CPUs, nor of the packets that they drop.
+  using Load = DaemonLab::Load;
+  /// Hidden: what else runs on this machine must not keep the gate closed.
   Process start_with_queues(Load load = Load::hidden) {
-    const std::string script = host_->file("start");
-    const std::string stat = load == Load::seen ? "/proc/stat" : host_->file("stat");
-    if (load == Load::hidden) std::ofstream(stat) << "cpu 0 0 0 0\n";
-    std::ofstream(script) << "mkdir " << host_->file("sys") << "; mount -t sysfs sysfs "
-                          << host_->file("sys") << " && mount --bind " << host_->file("sys")
-                          << "/class /sys/class && mount --bind " << host_->file("sys")
-                          << "/devices /sys/devices && mount --bind " << stat
-                          << " /proc/stat && exec " << host_->ankusd() << "\n";
-    Process daemon({"unshare", "--mount", "--propagation", "private", "sh", script},
-                   host_->file("log"));
+    Process daemon(host_->seeing_queues("exec " + host_->ankusd(), load), host_->file("log"));
     EXPECT_TRUE(eventually(seconds(30), [&] { return host_->ctl("status").code == 0; }))
         << host_->log();
     return daemon;
