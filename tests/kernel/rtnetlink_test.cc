@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/if_link.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -27,6 +28,20 @@ std::vector<Value> parsed(const std::string& kind,
   for (const NetlinkMessage& message : recorded(kind))
     if (auto value = parse(message)) values.push_back(std::move(*value));
   return values;
+}
+
+TEST(RtnetlinkLink, ReadsEachXdpProgramOnce) {
+  NetlinkMessage message = netlink_message(RTM_NEWLINK, 0, ifinfomsg{.ifi_index = 2});
+  const std::size_t nest = begin_nest(message, IFLA_XDP);
+  put_value(message, IFLA_XDP_ATTACHED, std::uint8_t{XDP_ATTACHED_MULTI});
+  put_value(message, IFLA_XDP_PROG_ID, std::uint32_t{41});  // as the next says
+  put_value(message, IFLA_XDP_SKB_PROG_ID, std::uint32_t{41});
+  put_value(message, IFLA_XDP_HW_PROG_ID, std::uint32_t{42});
+  end_nest(message, nest);
+  const auto link = parse_link(message);
+  ASSERT_TRUE(link);
+  EXPECT_THAT(link->xdp, ElementsAre(RtXdp{.where = "in the stack", .program_id = 41},
+                                     RtXdp{.where = "in the NIC", .program_id = 42}));
 }
 
 TEST(RtnetlinkLink, ReadsVethTapTunAndLoopback) {

@@ -123,8 +123,9 @@ class EthtoolCommands {
 
  private:
   static bool reads(unsigned long command) {
-    constexpr std::array<unsigned long, 4> kReads{ETHTOOL_GDRVINFO, ETHTOOL_GRXRINGS, ETHTOOL_GRSSH,
-                                                  ETHTOOL_GLINKSETTINGS};
+    constexpr std::array<unsigned long, 7> kReads{
+        ETHTOOL_GDRVINFO,   ETHTOOL_GRXRINGS, ETHTOOL_GRSSH, ETHTOOL_GLINKSETTINGS,
+        ETHTOOL_GSSET_INFO, ETHTOOL_GSTRINGS, ETHTOOL_GSTATS};
     return std::ranges::find(kReads, command) != kReads.end();
   }
   std::map<std::string, unsigned long> said_;  ///< by process
